@@ -1,0 +1,1 @@
+"""The only importer of torch and transformers: weights, forward passes, log-probabilities."""

@@ -1,0 +1,1 @@
+"""What the project is for: pure functions over a small LanguageModel protocol."""

@@ -1,0 +1,1 @@
+"""Bytes, tokens and positions; imports neither torch nor pygls."""

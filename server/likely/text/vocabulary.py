@@ -1,0 +1,250 @@
+"""Tokens as bytes: id <-> bytes, prefix search, and how a token is shown."""
+
+import json
+import unicodedata
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+TokenIds = tuple[int, ...]
+Ids = NDArray[np.int64]
+
+# Pre-tokenizer patterns whose look-ahead `fragments.py` knows: GPT-2's own is built into the
+# ByteLevel pre-tokenizer; these are Llama 3's and Qwen's (they differ in how digits group).
+_KNOWN_PATTERNS = frozenset(
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|" + digits + rest
+    for digits in (r"\p{N}{1,3}", r"\p{N}")
+    for rest in (r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",)
+)
+_VISIBLE = {" ": "·", "\n": "⏎", "\r": "␍", "\t": "⇥", "\u00a0": "⍽", "\u3000": "□"}
+
+
+class VocabularyError(ValueError):
+    """A tokenizer file that cannot be used; the message says which and what to do."""
+
+
+def _byte_alphabet() -> dict[str, int]:
+    """Map GPT-2's printable stand-ins to bytes.
+
+    Source: Radford et al. 2019, `bytes_to_unicode` of the GPT-2 release: printable Latin-1
+    bytes stand for themselves, the others follow from U+0100 on, in order.
+    """
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    alphabet = {chr(byte): byte for byte in printable}
+    alphabet.update({chr(0x100 + n): byte for n, byte in enumerate(others)})
+    return alphabet
+
+
+_BYTE_OF = _byte_alphabet()
+_CHARACTER_OF = {byte: character for character, byte in _BYTE_OF.items()}
+
+
+def _mapped(data: bytes) -> str:
+    return "".join([_CHARACTER_OF[byte] for byte in data])
+
+
+class Vocabulary:
+    """A tokenizer whose tokens are bytes.
+
+    Tokens may be half a character. Special tokens have no bytes: their text in a document is
+    ordinary text. `byte_level` says that the tokens' bytes concatenate to exactly the text
+    (byte-level BPE); `exact` says, on top, that the pre-tokenizer is one whose boundaries
+    `fragments.py` can reason about; `has_bytes` is False where no bytes can be told at all.
+    """
+
+    def __init__(self, definition: str, *, size: int | None = None) -> None:
+        """Read a `tokenizer.json` text; `size` is the model's number of logits where larger."""
+        description: dict[str, Any] = json.loads(definition)
+        self.byte_level = _is_byte_level(description)
+        self.exact = self.byte_level and _boundaries_are_known(description["pre_tokenizer"])
+        self.adds_prefix_space = _adds_prefix_space(description)
+        if self.byte_level and (self.adds_prefix_space or description["normalizer"]):
+            # What stands before a document is `documentStart`'s matter, and NFC (Qwen) would
+            # make bytes that are not in the document; normalized text is tokenized alike.
+            for member in _members(description["pre_tokenizer"]):
+                if member["type"] == "ByteLevel":
+                    member["add_prefix_space"] = False
+            description["normalizer"] = None
+            definition = json.dumps(description)
+        tokenizer = Tokenizer.from_str(definition)
+        tokenizer.encode_special_tokens = True
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        self._tokenizer = tokenizer
+        self._model = tokenizer.model
+        added = {int(token["id"]): token for token in description["added_tokens"]}
+        self.special = frozenset(i for i, token in added.items() if token["special"])
+        self._names: dict[int, str] = {i: t for t, i in tokenizer.get_vocab(True).items()}
+        count = max(max(self._names, default=-1) + 1, size or 0)
+        to_bytes = _bytes_of_byte_level if self.byte_level else _bytes_of_sentencepiece
+        self.has_bytes = self.byte_level or _is_sentencepiece(description)
+        self._bytes: list[bytes] = [b""] * count
+        for i, name in self._names.items():
+            if i not in self.special:
+                self._bytes[i] = name.encode() if i in added else to_bytes(name)
+
+    @classmethod
+    def from_file(cls, path: Path, *, size: int | None = None) -> Self:
+        """Read a `tokenizer.json`; raises VocabularyError where it cannot be read."""
+        try:
+            return cls(path.read_text(encoding="utf-8"), size=size)
+        except Exception as error:  # the tokenizer library raises bare Exception
+            raise VocabularyError(
+                f"{path} is no usable tokenizer ({error}); fetch the model again"
+            ) from error
+
+    def __len__(self) -> int:
+        """The number of ids, special ones included."""
+        return len(self._bytes)
+
+    def encode(self, text: bytes) -> TokenIds:
+        """Tokenize; special tokens in `text` are text, bytes that are no UTF-8 become U+FFFD."""
+        encoding = self._tokenizer.encode(text.decode(errors="replace"), add_special_tokens=False)
+        return tuple(encoding.ids)
+
+    def merge(self, pre_token: bytes) -> TokenIds:
+        """Tokenize one pre-token as it stands (byte-level BPE only); it may be cut anywhere."""
+        return tuple([token.id for token in self._model.tokenize(_mapped(pre_token))])
+
+    def merges_with(self, pre_token: bytes, tokens: Ids) -> list[bool]:
+        """For each t: do `pre_token` and t, in one pre-token, merge to its tokens and then t?"""
+        before, mapped = self.merge(pre_token), _mapped(pre_token)
+        tokenize, mapped_tokens = self._model.tokenize, self._mapped_tokens
+        found = []
+        for token in tokens.tolist():
+            *head, last = tokenize(mapped + mapped_tokens[token])
+            found.append(last.id == token and tuple([piece.id for piece in head]) == before)
+        return found
+
+    @cached_property
+    def _mapped_tokens(self) -> list[str]:
+        return [_mapped(data) for data in self._bytes]
+
+    def pre_token_ends(self, text: str) -> list[int]:
+        """Character offsets at which the pre-tokens of `text` end (byte-level BPE only)."""
+        pieces = self._tokenizer.pre_tokenizer.pre_tokenize_str(text)
+        # A character of several bytes may yield several pieces with one offset.
+        return [end for _, (_, end) in pieces]
+
+    def decode(self, ids: Iterable[int]) -> bytes:
+        """Concatenate the tokens' bytes."""
+        return b"".join([self._bytes[i] for i in ids])
+
+    def token_bytes(self, token: int) -> bytes:
+        """The bytes of one token; empty for special tokens."""
+        return self._bytes[token]
+
+    def special_name(self, token: int) -> str:
+        """The name of a special or unused id, such as `<|endoftext|>`."""
+        return self._names.get(token, f"<unused {token}>")
+
+    def id_of(self, name: str) -> int | None:
+        """The id of a token by its name in the tokenizer file."""
+        found = self._tokenizer.token_to_id(name)
+        return None if found is None else int(found)
+
+    @cached_property
+    def is_text(self) -> NDArray[np.bool_]:
+        """Which ids stand for bytes of text; shape (vocabulary size,)."""
+        return np.array([len(data) > 0 for data in self._bytes], dtype=np.bool_)
+
+    @cached_property
+    def _sorted(self) -> tuple[Ids, list[bytes]]:
+        ids = sorted(np.flatnonzero(self.is_text), key=lambda i: (self._bytes[i], i))
+        return np.array(ids, dtype=np.int64), [self._bytes[i] for i in ids]
+
+    def starting_with(self, prefix: bytes) -> Ids:
+        """Ids of the tokens whose bytes start with `prefix`, in the order of their bytes."""
+        ids, keys = self._sorted
+        first = bisect_left(keys, prefix)
+        last = bisect_left(keys, _successor(prefix), lo=first) if prefix.strip(b"\xff") else None
+        return ids[first:last]
+
+
+def _successor(prefix: bytes) -> bytes:
+    """The first byte string after every string that starts with `prefix`."""
+    trimmed = prefix.rstrip(b"\xff")
+    return trimmed[:-1] + bytes([trimmed[-1] + 1])
+
+
+def _members(pre_tokenizer: dict[str, Any] | None) -> list[dict[str, Any]]:
+    if pre_tokenizer is None:
+        return []
+    if pre_tokenizer["type"] == "Sequence":
+        return list(pre_tokenizer["pretokenizers"])
+    return [pre_tokenizer]
+
+
+def _is_byte_level(description: Mapping[str, Any]) -> bool:
+    model = description["model"]
+    members = _members(description["pre_tokenizer"])
+    normalizer = description["normalizer"]
+    return (
+        model.get("type") == "BPE"
+        and not model.get("dropout")
+        and not model.get("continuing_subword_prefix")
+        and not model.get("end_of_word_suffix")
+        and bool(members)
+        and members[-1]["type"] == "ByteLevel"
+        and (normalizer is None or normalizer["type"] == "NFC")
+    )
+
+
+def _boundaries_are_known(pre_tokenizer: dict[str, Any] | None) -> bool:
+    """Whether every part is GPT-2's, Llama 3's or Qwen's pattern, or a split at digits."""
+    *before, last = _members(pre_tokenizer)
+    for member in before:
+        if member["type"] == "Digits":
+            continue
+        if member["type"] != "Split" or member.get("invert") or member["behavior"] != "Isolated":
+            return False
+        if member["pattern"].get("Regex") not in _KNOWN_PATTERNS:
+            return False
+    splits = any(member["type"] == "Split" for member in before)
+    return bool(last["use_regex"]) or splits
+
+
+def _adds_prefix_space(description: Mapping[str, Any]) -> bool:
+    return any(
+        member["type"] == "ByteLevel" and member["add_prefix_space"]
+        for member in _members(description["pre_tokenizer"])
+    )
+
+
+def _is_sentencepiece(description: Mapping[str, Any]) -> bool:
+    """Whether "▁" stands for a space: SentencePiece models, BPE or unigram."""
+    decoder = json.dumps(description.get("decoder"), ensure_ascii=False)
+    return "▁" in decoder or "Metaspace" in decoder
+
+
+def _bytes_of_byte_level(name: str) -> bytes:
+    try:
+        return bytes([_BYTE_OF[character] for character in name])
+    except KeyError:
+        return name.encode()
+
+
+def _bytes_of_sentencepiece(name: str) -> bytes:
+    if len(name) == 6 and name.startswith("<0x") and name.endswith(">"):
+        return bytes([int(name[3:5], 16)])
+    return name.replace("▁", " ").encode()
+
+
+def show(data: bytes) -> str:
+    """`data` for the eye: white space and controls visible, broken bytes as U+FFFD."""
+    shown = []
+    for character in data.decode(errors="replace"):
+        if character in _VISIBLE:
+            shown.append(_VISIBLE[character])
+        elif unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp", "Zs", "Cn", "Co"):
+            shown.append(f"⟨{ord(character):X}⟩" if character != "\u200d" else character)
+        else:
+            shown.append(character)
+    return "".join(shown)

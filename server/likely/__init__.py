@@ -1,0 +1,47 @@
+"""Likely shows how likely every token is, while you type."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from likely.notebook import NextTokens
+
+__all__ = ["__version__", "predict_next_tokens"]
+
+__version__ = "0.1.0"
+
+
+def predict_next_tokens(
+    phrase: str | bytes,
+    k: int = 10,
+    *,
+    model: str = "smollm2-135m",
+    mode: Literal["raw", "exact"] = "raw",
+    document_start: Literal["auto", "none", "bos", "space"] = "none",
+    context_tokens: int = 512,
+    device: str = "auto",
+    threads: int | None = None,
+    revision: str | None = None,
+    offline: bool = False,
+) -> NextTokens:
+    """Return the `k` most likely next tokens after `phrase`, with their probabilities.
+
+    The result is a sequence of candidates that shows itself as a table. The model is loaded at
+    the first call and kept. Raises `likely.model.sources.ModelError`.
+    """
+    # Imported here, so that the language server starts without any of it.
+    from likely.notebook import predict
+
+    return predict(
+        phrase,
+        k,
+        model=model,
+        mode=mode,
+        document_start=document_start,
+        context_tokens=context_tokens,
+        device=device,
+        threads=threads,
+        revision=revision,
+        offline=offline,
+    )

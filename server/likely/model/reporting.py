@@ -1,0 +1,26 @@
+"""What model code tells its caller: progress while it works, one line when it cannot go on."""
+
+from collections.abc import Callable
+
+Progress = Callable[[str, float | None], None]
+"""Called with a message and a fraction from 0 to 1 (None: unknown), from the loading thread.
+
+It may raise to abandon the work; whatever was begun is then cleaned up.
+"""
+
+
+class ModelError(Exception):
+    """One line: what happened, with which model or file, and what to do."""
+
+
+class ModelUnavailableError(ModelError):
+    """The model may be right, but this machine cannot provide it now: network, disk, rights."""
+
+
+def silent(message: str, fraction: float | None) -> None:
+    """Report nothing."""
+
+
+def megabytes(size: int) -> str:
+    """Return a size in bytes as people read it: `93 MB`."""
+    return f"{size / 1e6:,.0f} MB"

@@ -1,0 +1,37 @@
+import js from "@eslint/js";
+import { defineConfig, globalIgnores } from "eslint/config";
+import tseslint from "typescript-eslint";
+
+export default defineConfig(
+  globalIgnores(["client/dist", "**/output"]),
+  js.configs.recommended,
+  {
+    files: ["client/src/**/*.ts"],
+    extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],
+    languageOptions: {
+      parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname },
+    },
+    rules: {
+      "@typescript-eslint/explicit-function-return-type": ["error", { allowExpressions: true }],
+    },
+  },
+  {
+    files: ["**/*.mjs"],
+    languageOptions: {
+      globals: {
+        ...Object.fromEntries(
+          [
+            "console",
+            "crypto",
+            "fetch",
+            "process",
+            "setTimeout",
+            "clearTimeout",
+            "URL",
+            "Buffer",
+          ].map((name) => [name, "readonly"]),
+        ),
+      },
+    },
+  },
+);

@@ -1,0 +1,142 @@
+/** The next-token table beside the editor, kept up to date as the cursor moves. */
+import * as vscode from "vscode";
+import { isServed, type Session } from "./session";
+
+/** Long enough to skip the positions that a moving cursor only passes. */
+const DEBOUNCE = 80;
+
+export class NextTokensPanel implements vscode.Disposable {
+  #panel: vscode.WebviewPanel | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #pending: vscode.CancellationTokenSource | undefined;
+  #editor: vscode.TextEditor | undefined;
+  readonly #subscriptions: vscode.Disposable[];
+
+  constructor(
+    private readonly session: Session,
+    private readonly iconPath: vscode.Uri,
+  ) {
+    this.#subscriptions = [
+      vscode.window.onDidChangeTextEditorSelection(({ textEditor }) => {
+        this.#follow(textEditor);
+      }),
+      vscode.window.onDidChangeActiveTextEditor((editor) => {
+        this.#follow(editor);
+      }),
+      vscode.workspace.onDidChangeTextDocument(({ document }) => {
+        if (document === this.#editor?.document) this.#follow(this.#editor);
+      }),
+    ];
+  }
+
+  open(): void {
+    const editor = vscode.window.activeTextEditor;
+    if (this.#panel === undefined) this.#panel = this.#createPanel();
+    else this.#panel.reveal(undefined, true);
+    this.#follow(editor);
+    if (editor === undefined) void this.#display("Put the cursor into a document.");
+  }
+
+  /** Asks again, since something other than the cursor has changed. */
+  refresh(): void {
+    this.#follow(this.#editor);
+  }
+
+  dispose(): void {
+    this.#panel?.dispose();
+    for (const subscription of this.#subscriptions) subscription.dispose();
+  }
+
+  #createPanel(): vscode.WebviewPanel {
+    const panel = vscode.window.createWebviewPanel(
+      "likely.nextTokens",
+      "Next Tokens",
+      { viewColumn: vscode.ViewColumn.Beside, preserveFocus: true },
+      { enableScripts: true, localResourceRoots: [], retainContextWhenHidden: true },
+    );
+    panel.iconPath = this.iconPath;
+    panel.webview.html = page();
+    panel.onDidDispose(() => {
+      this.#panel = undefined;
+      clearTimeout(this.#timer);
+      this.#pending?.cancel();
+    });
+    return panel;
+  }
+
+  #follow(editor: vscode.TextEditor | undefined): void {
+    if (this.#panel === undefined || editor === undefined) return;
+    // Output channels and the like are text editors as well; the last document stays.
+    if (!["file", "untitled", "vscode-notebook-cell"].includes(editor.document.uri.scheme)) return;
+    this.#editor = editor;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => void this.#update(editor), DEBOUNCE);
+  }
+
+  async #update({ document, selection }: vscode.TextEditor): Promise<void> {
+    this.#pending?.cancel();
+    const cancellation = new vscode.CancellationTokenSource();
+    this.#pending = cancellation;
+    if (!isServed(document)) {
+      await this.#display(
+        `Likely is not active for ${document.languageId}: see \`likely.languages\`.`,
+      );
+      return;
+    }
+    const place = this.session.place(document, selection.active);
+    try {
+      const answer =
+        place &&
+        (await this.session.request<{ markdown: string }>(
+          "likely/nextTokens",
+          place,
+          cancellation.token,
+        ));
+      if (!cancellation.token.isCancellationRequested) {
+        await this.#display(answer?.markdown ?? "Likely is not running yet.");
+      }
+    } catch (error) {
+      // A newer request has overtaken this one, or the server has just stopped.
+      if (!cancellation.token.isCancellationRequested) await this.#display(String(error));
+    }
+  }
+
+  async #display(markdown: string): Promise<void> {
+    const html = await vscode.commands.executeCommand<string>("markdown.api.render", markdown);
+    await this.#panel?.webview.postMessage(html);
+  }
+}
+
+/** A page that shows the HTML it is sent; replacing the whole page instead would flicker. */
+function page(): string {
+  const nonce = crypto.randomUUID();
+  return `<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy"
+  content="default-src 'none'; style-src 'nonce-${nonce}'; script-src 'nonce-${nonce}'">
+<style nonce="${nonce}">
+  body { padding: 0.4em 1.2em; }
+  table { border-collapse: collapse; margin: 0.8em 0; font-variant-numeric: tabular-nums; }
+  th, td { padding: 0.22em 0.8em; border-bottom: 1px solid var(--vscode-widget-border, #8884); }
+  th { text-align: left; font-weight: 600; color: var(--vscode-descriptionForeground); }
+  td:last-child { color: var(--vscode-charts-blue); white-space: pre; }
+  code {
+    font-family: var(--vscode-editor-font-family);
+    color: var(--vscode-editor-foreground);
+    background: var(--vscode-textCodeBlock-background);
+    padding: 0.1em 0.35em; border-radius: 3px; white-space: pre;
+  }
+</style>
+</head>
+<body>
+<main aria-live="polite"></main>
+<script nonce="${nonce}">
+  addEventListener("message", ({ data }) => {
+    document.querySelector("main").innerHTML = data;
+  });
+</script>
+</body>
+</html>`;
+}

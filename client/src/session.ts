@@ -1,0 +1,257 @@
+/** The life of the language server: started when needed, restarted after a crash, stopped. */
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import * as vscode from "vscode";
+import {
+  CloseAction,
+  ErrorAction,
+  LanguageClient,
+  RevealOutputChannelOn,
+  type DocumentSelector,
+} from "vscode-languageclient/node";
+import { ServerFinder, type Launch } from "./server";
+import type { ServerStatus, Status } from "./status";
+
+/** Pauses before restarts; a crash more than this many times in `CRASH_WINDOW` ends it. */
+const BACK_OFF = [500, 2_000, 5_000, 10_000];
+const CRASH_WINDOW = 180_000;
+const STOP_TIMEOUT = 1_500;
+const SCHEMES = ["file", "untitled", "vscode-notebook-cell"];
+
+/** A client that leaves it to the session to tell the user what went wrong. */
+class QuietClient extends LanguageClient {
+  override error(message: string, data?: unknown): void {
+    super.error(message, data, false);
+  }
+}
+
+export class Session implements vscode.Disposable {
+  readonly #finder: ServerFinder;
+  #client: LanguageClient | undefined;
+  #process: ChildProcess | undefined;
+  #launch: Launch | undefined;
+  /** Counts starts and stops: whoever finds it changed after waiting has been overtaken. */
+  #turn = 0;
+  #busy = false;
+  #crashes: number[] = [];
+  #pause: NodeJS.Timeout | undefined;
+
+  constructor(
+    context: vscode.ExtensionContext,
+    private readonly log: vscode.LogOutputChannel,
+    private readonly show: (status: Status) => void,
+  ) {
+    this.#finder = new ServerFinder(context, log, show);
+  }
+
+  /** Starts the server if it is wanted, some document needs it, and it is not running. */
+  async startIfNeeded(): Promise<void> {
+    if (!isEnabled()) {
+      this.show({ state: "off" });
+    } else if (!vscode.workspace.textDocuments.some(isServed)) {
+      if (this.#client === undefined) this.show({ state: "idle" });
+    } else if (this.#isIdle() && this.#crashes.length <= BACK_OFF.length) {
+      await this.start(false);
+    }
+  }
+
+  /** With `asked` the user wants it now, so that nobody need ask about the environment. */
+  async start(asked: boolean): Promise<void> {
+    const turn = ++this.#turn;
+    clearTimeout(this.#pause);
+    this.#pause = undefined;
+    this.#busy = true;
+    this.show({ state: "starting" });
+    try {
+      const launch = await this.#finder.find(asked);
+      if (turn !== this.#turn) return;
+      if (launch === undefined) {
+        this.show({ state: "unset" });
+        return;
+      }
+      this.#launch = launch;
+      await this.#connect(launch, turn);
+    } catch (error) {
+      if (turn !== this.#turn) return;
+      if (this.#launch?.source === "path" && this.#process === undefined) {
+        await this.#reportBadPath(this.#launch.command, String(error));
+      } else {
+        await this.#handleCrash(String(error));
+      }
+    } finally {
+      if (turn === this.#turn) this.#busy = false;
+    }
+  }
+
+  /** Returns within two seconds, with no process left behind. */
+  async stop(): Promise<void> {
+    this.#turn++;
+    this.#busy = false;
+    clearTimeout(this.#pause);
+    this.#pause = undefined;
+    const [client, child] = [this.#client, this.#process];
+    this.#client = undefined;
+    this.#process = undefined;
+    try {
+      await client?.stop(STOP_TIMEOUT);
+    } catch (error) {
+      this.log.debug(`The server did not stop when asked: ${String(error)}`);
+    }
+    if (child !== undefined) await end(child);
+  }
+
+  async restart(asked = false): Promise<void> {
+    this.#crashes = [];
+    await this.stop();
+    if (asked) await this.start(true);
+    else await this.startIfNeeded();
+  }
+
+  /** Makes the private environment from nothing, then starts from it. */
+  async rebuild(): Promise<void> {
+    await this.stop();
+    await this.#finder.discardEnvironment();
+    await this.restart(true);
+  }
+
+  get isRunning(): boolean {
+    return this.#client?.isRunning() ?? false;
+  }
+
+  /** Undefined where no server is running. */
+  async request<Result>(
+    method: string,
+    parameters: object,
+    token?: vscode.CancellationToken,
+  ): Promise<Result | undefined> {
+    const client = this.#client;
+    if (!client?.isRunning()) return undefined;
+    return client.sendRequest<Result>(method, parameters, token);
+  }
+
+  /** The parameters that name a place in a document, as the protocol has them. */
+  place(document: vscode.TextDocument, position: vscode.Position): object | undefined {
+    return this.#client?.code2ProtocolConverter.asTextDocumentPositionParams(document, position);
+  }
+
+  dispose(): void {
+    void this.stop();
+  }
+
+  #isIdle(): boolean {
+    return this.#client === undefined && this.#pause === undefined && !this.#busy;
+  }
+
+  async #connect(launch: Launch, turn: number): Promise<void> {
+    this.log.info(`Starting ${[launch.command, ...launch.args].join(" ")}`);
+    const client = new QuietClient(
+      "likely",
+      "Likely",
+      async () => {
+        this.#process = await startProcess(launch);
+        return this.#process;
+      },
+      {
+        documentSelector: documentSelector(),
+        outputChannel: this.log,
+        revealOutputChannelOn: RevealOutputChannelOn.Never,
+        initializationOptions: () => ({
+          likelyStatus: true,
+          suggestCommand: "editor.action.triggerSuggest",
+          settings: vscode.workspace.getConfiguration().get("likely"),
+        }),
+        initializationFailedHandler: () => false,
+        stdioOptions: {
+          stdout: () => undefined,
+          // The server's log is on stderr; the library would call every line an error.
+          stderr: (stream, channel) => {
+            createInterface({ input: stream }).on("line", (line) => {
+              channel.info(line);
+            });
+          },
+        },
+        errorHandler: {
+          error: () => ({ action: ErrorAction.Continue, handled: true }),
+          closed: () => {
+            if (turn === this.#turn && !this.#busy) void this.#handleCrash("The server stopped.");
+            return { action: CloseAction.DoNotRestart, handled: true };
+          },
+        },
+      },
+    );
+    client.onNotification("likely/status", (status: ServerStatus) => {
+      if (turn === this.#turn) this.show(status);
+    });
+    this.#client = client;
+    await client.start();
+  }
+
+  async #reportBadPath(path: string, reason: string): Promise<void> {
+    await this.stop();
+    const message = `The setting likely.server.path names ${path}, which cannot be started.`;
+    this.log.error(`${message} ${reason}`);
+    this.show({ state: "stopped", message });
+    const answer = await vscode.window.showErrorMessage(message, "Open Setting");
+    if (answer === undefined) return;
+    await vscode.commands.executeCommand("workbench.action.openSettings", "likely.server.path");
+  }
+
+  async #handleCrash(reason: string): Promise<void> {
+    this.log.error(reason);
+    const source = this.#launch?.source;
+    const child = this.#process;
+    await this.stop();
+    if (child?.exitCode != null) this.log.error(`Exit status: ${String(child.exitCode)}`);
+    const now = Date.now();
+    this.#crashes = [...this.#crashes.filter((time) => now - time < CRASH_WINDOW), now];
+    const pause = BACK_OFF[this.#crashes.length - 1];
+    if (pause !== undefined) {
+      this.show({ state: "starting" });
+      this.#pause = setTimeout(() => void this.start(false), pause);
+      return;
+    }
+    const message = "The Likely server stopped several times in a row.";
+    this.show({ state: "stopped", message });
+    const repair = source === "private" ? ["Rebuild Environment"] : [];
+    const answer = await vscode.window.showErrorMessage(message, "Show Log", "Restart", ...repair);
+    if (answer === "Show Log") this.log.show();
+    if (answer === "Restart") await this.restart();
+    if (answer === "Rebuild Environment") await this.rebuild();
+  }
+}
+
+/** Whether Likely is switched on here. */
+export function isEnabled(): boolean {
+  return vscode.workspace.getConfiguration("likely").get("enabled", true);
+}
+
+/** Whether a document is of a chosen language, and of a kind that has text to predict. */
+export function isServed(document: vscode.TextDocument): boolean {
+  return vscode.languages.match(documentSelector() as vscode.DocumentSelector, document) > 0;
+}
+
+function documentSelector(): DocumentSelector {
+  const languages = vscode.workspace.getConfiguration("likely").get<string[]>("languages", []);
+  return languages.flatMap((language) => SCHEMES.map((scheme) => ({ scheme, language })));
+}
+
+/** Throws where there is no such program. */
+async function startProcess(launch: Launch): Promise<ChildProcess> {
+  const child = spawn(launch.command, launch.args, {
+    cwd: launch.cwd,
+    env: { ...process.env, PYTHONUTF8: "1", PYTHONUNBUFFERED: "1" },
+    windowsHide: true,
+  });
+  await once(child, "spawn");
+  return child;
+}
+
+/** Ends a process that may have ended already. */
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, "exit");
+  const grace = setTimeout(() => child.kill("SIGKILL"), 300);
+  await exited;
+  clearTimeout(grace);
+}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from likely.notebook import NextTokens
+    from likely.next_tokens import NextTokens
 
 __all__ = ["__version__", "predict_next_tokens"]
 
@@ -31,7 +31,7 @@ def predict_next_tokens(
     the first call and kept. Raises `likely.model.sources.ModelError`.
     """
     # Imported here, so that the language server starts without any of it.
-    from likely.notebook import predict
+    from likely.next_tokens import predict
 
     return predict(
         phrase,

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from likely.model.reporting import ModelUnavailableError, Progress, megabytes
+from likely.model.reporting import ModelUnavailableError, Progress, size_text
 
 # A download that has not moved for this long never will.
 STALLED_SECONDS = 180.0
@@ -20,7 +20,7 @@ def watch(
 
     `finished` waits for at most the seconds given. Raises `ModelError` for a stalled download.
     """
-    message = f"Downloading {shown} ({megabytes(size)})"
+    message = f"Downloading {shown} ({size_text(size)})"
     there, moved = folder_size(folder), time.monotonic()
     progress(message, 0.0)
     while not finished(POLL_SECONDS):

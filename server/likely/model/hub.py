@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from likely.model.checkpoint import (
+    TOKENIZER,
     TOKENIZER_FILES,
+    TOKENIZER_SOURCES,
     WEIGHTS,
     WEIGHTS_INDEX,
     check_architecture,
@@ -161,6 +163,9 @@ def offline(identifier: str) -> ModelError:
 
 
 def _whole(folder: Path) -> bool:
+    # A download that was cut short may have left any of the files out.
+    if not any((folder / name).is_file() for name in (TOKENIZER, *TOKENIZER_SOURCES)):
+        return False
     if (folder / WEIGHTS).is_file():
         return True
     index = folder / WEIGHTS_INDEX

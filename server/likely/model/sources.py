@@ -70,6 +70,23 @@ def locate(
             return _hub(name, revision, store, offline, progress)
 
 
+def cached_folder(
+    model: str, *, revision: str | None = None, cache_directory: Path | None = None
+) -> Path | None:
+    """Return where `model` lies on this machine, None where `locate` would have to prepare it."""
+    kind, name = _resolve(model)
+    store = _store(cache_directory)
+    match kind:
+        case _Kind.DEFAULT:
+            return store.find(name)
+        case _Kind.FILE:
+            return store.find(_gguf_name(Path(name), store, model, silent))
+        case _Kind.FOLDER:
+            return Path(name)
+        case _Kind.HUB:
+            return hub.find(name, revision)
+
+
 def fetch(
     model: str,
     *,

@@ -19,8 +19,8 @@ from likely.model.reporting import (
     ModelError,
     ModelUnavailableError,
     Progress,
-    megabytes,
     silent,
+    size_text,
 )
 
 # Counts up when folders that an older version made must be made anew.
@@ -182,7 +182,7 @@ def storage_error(error: BaseException, place: Path, shown: str) -> ModelError |
 
 def no_space(place: Path, shown: str, needed: int | None = None) -> ModelError:
     """Return the error for a full disk."""
-    amount = f" ({megabytes(needed)} are needed)" if needed else ""
+    amount = f" ({size_text(needed)} are needed)" if needed else ""
     return ModelUnavailableError(
         f"no space left in {place} for {shown}{amount}: free some, or choose another folder "
         "with likely.cacheDirectory or LIKELY_CACHE"

@@ -1,0 +1,272 @@
+"""The commands; the composition root.
+
+Nothing heavy is imported before a command needs it: an editor waits for `likely serve`.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, Literal, NoReturn
+
+import click
+
+from likely import __version__
+from likely.model.reporting import ModelError, ModelUnavailableError
+
+_OK, _FAILED, _BAD_INPUT = 0, 1, 2
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_DEFAULT_MODEL = "smollm2-135m"
+
+Command = Callable[..., Any]
+
+
+def main() -> NoReturn:
+    """Run the command line; exit 0 when done, 2 for bad usage or input, 1 for anything else."""
+    # A token may hold characters that a terminal of old cannot show.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    try:
+        commands.main(prog_name="likely", standalone_mode=False)
+        sys.stdout.flush()
+        status = _OK
+    except click.UsageError as error:
+        context = error.ctx.command_path if error.ctx else "likely"
+        status = _fail(f"{error.format_message()} See `{context} --help`.", _BAD_INPUT)
+    except click.exceptions.Exit as leaving:
+        status = leaving.exit_code
+    except click.Abort:
+        status = _fail("interrupted", _FAILED)
+    except ModelUnavailableError as error:
+        status = _fail(str(error), _FAILED)
+    except ModelError as error:
+        status = _fail(str(error), _BAD_INPUT)
+    except BrokenPipeError:
+        # Whoever read our output has left. Nor should the interpreter flush to nobody at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = _FAILED
+    sys.exit(status)
+
+
+def _fail(message: str, status: int) -> int:
+    click.echo(f"likely: {' '.join(message.split())}", err=True)
+    return status
+
+
+def _model_options(command: Command) -> Command:
+    """Options of every command that runs a model."""
+    options = (
+        click.option(
+            "--model",
+            default=_DEFAULT_MODEL,
+            show_default=True,
+            metavar="MODEL",
+            help="smollm2-135m, a hub id, a folder or a .gguf file.",
+        ),
+        click.option("--revision", metavar="REV", help="Branch, tag or commit of a hub model."),
+        click.option("--offline", is_flag=True, help="Use only what is on this machine."),
+        click.option(
+            "--device",
+            type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+            default="auto",
+            show_default=True,
+            help="Where the model runs.",
+        ),
+        click.option(
+            "--threads", type=click.IntRange(1, 1024), metavar="N", help="Threads on the CPU."
+        ),
+        click.option(
+            "--context-tokens",
+            type=click.IntRange(min=16),
+            default=512,
+            show_default=True,
+            metavar="N",
+            help="How many tokens before the cursor the model sees at most.",
+        ),
+        click.option(
+            "--document-start",
+            type=click.Choice(["auto", "none", "bos", "space"]),
+            default="none",
+            show_default=True,
+            help="What stands before the first token.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="likely")
+@click.pass_context
+def commands(context: click.Context) -> None:
+    """Likely shows how likely every token is, while you type."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+@commands.command()
+@click.argument("text")
+@click.option(
+    "-k", "k", type=click.IntRange(min=1), default=10, show_default=True, help="How many tokens."
+)
+@click.option(
+    "--mode",
+    type=click.Choice(["raw", "exact"]),
+    default="raw",
+    show_default=True,
+    help="raw: after the tokens of TEXT; exact: after its characters.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@_model_options
+def predict(
+    text: str, k: int, mode: Literal["raw", "exact"], as_json: bool, **options: Any
+) -> None:
+    """Show the most likely next tokens after TEXT.
+
+    TEXT "-" reads standard input as it is, a line end at its end included.
+    """
+    data = sys.stdin.buffer.read() if text == "-" else os.fsencode(text)
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        raise click.UsageError(f"TEXT is not UTF-8 at byte {error.start}.") from None
+    from likely import next_tokens
+
+    table = next_tokens.predict(data, k, mode=mode, **options)
+    if as_json:
+        line = json.dumps(table.to_dict(), ensure_ascii=False) + "\n"
+        sys.stdout.buffer.write(line.encode())
+        return
+    from likely.terminal import print_table
+
+    print_table(table)
+
+
+@commands.group(invoke_without_command=True)
+@click.pass_context
+def models(context: click.Context) -> None:
+    """List, fetch and remove models.
+
+    Likely's own cache is in the folder that the variable LIKELY_CACHE names, else in the user's
+    cache folder; hub models are in the hub's cache.
+    """
+    if context.invoked_subcommand is None:
+        context.invoke(list_models)
+
+
+@models.command("list")
+def list_models() -> None:
+    """List the models that are cached, and some that could be."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from likely.model import sources
+    from likely.model.reporting import size_text
+
+    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    grid.add_column("model", no_wrap=True)
+    grid.add_column("cached", no_wrap=True)
+    grid.add_column("what")
+    for entry in sources.list_models():
+        size = size_text(entry.size) if entry.size is not None else "yes"
+        grid.add_row(entry.name, size if entry.cached else "-", entry.detail)
+    Console(highlight=False).print(grid)
+
+
+@models.command()
+@click.argument("model")
+@click.option("--revision", metavar="REV", help="Branch, tag or commit of a hub model.")
+def fetch(model: str, revision: str | None) -> None:
+    """Fetch MODEL, so that it works without a network."""
+    from likely.model import sources
+    from likely.terminal import showing_progress
+
+    with showing_progress() as progress:
+        folder = sources.fetch(model, revision=revision, progress=progress)
+    click.echo(f"{model} is ready in {folder}", err=True)
+
+
+@models.command()
+@click.argument("model")
+def remove(model: str) -> None:
+    """Remove what is cached of MODEL."""
+    from likely.model import sources
+
+    if not sources.remove(model):
+        raise ModelError(f"{model} is not cached: `likely models` lists what is")
+    click.echo(f"{model} is removed", err=True)
+
+
+@models.command()
+@click.argument("model")
+@click.option("--revision", metavar="REV", help="Branch, tag or commit of a hub model.")
+@click.option("--offline", is_flag=True, help="Use only what is on this machine.")
+def path(model: str, revision: str | None, offline: bool) -> None:
+    """Print the folder of MODEL, fetching it first where it is not cached."""
+    from likely.model import sources
+    from likely.terminal import showing_progress
+
+    with showing_progress() as progress:
+        folder = sources.locate(model, revision=revision, offline=offline, progress=progress)
+    click.echo(folder)
+
+
+@commands.command()
+@click.option("--model", default=_DEFAULT_MODEL, show_default=True, metavar="MODEL")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto")
+@click.option("--threads", type=click.IntRange(1, 1024), metavar="N")
+def doctor(model: str, device: str, threads: int | None) -> None:
+    """Report versions, device, cache and model, and say what is wrong."""
+    from likely.doctor import examine
+
+    problems = []
+    for finding in examine(model, device, threads):
+        click.echo(f"{finding.subject:<16} {finding.value}")
+        if finding.problem:
+            problems.append(finding.problem)
+    for problem in problems:
+        click.echo(f"wrong: {problem}")
+    if problems:
+        raise click.exceptions.Exit(_FAILED)
+    click.echo("nothing is wrong")
+
+
+@commands.command()
+@click.option("--stdio", is_flag=True, help="Serve on standard input and output (the default).")
+@click.option(
+    "--tcp",
+    "address",
+    metavar="[HOST:]PORT",
+    help="Serve on a port instead; HOST is this machine alone unless it is given.",
+)
+def serve(stdio: bool, address: str | None) -> None:
+    """Run the language server."""
+    if address is None:
+        from likely.lsp.server import serve_stdio
+
+        serve_stdio()
+        return
+    if stdio:
+        raise click.UsageError("choose one of --stdio and --tcp.")
+    host, port = _host_and_port(address)
+    if host not in _LOOPBACK:
+        click.echo(f"likely: whoever reaches {host}:{port} can read what is typed here", err=True)
+    from likely.lsp.server import serve_tcp
+
+    serve_tcp(host, port)
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    if not port.isdecimal() or not 1 <= int(port) <= 65535:
+        raise click.UsageError(f"--tcp {address}: give HOST:PORT, such as 127.0.0.1:8765.")
+    # "*" and the empty host mean "every network" elsewhere; here that has to be spelled out.
+    if host == "*":
+        raise click.UsageError("--tcp *: name the address to serve on, such as 127.0.0.1.")
+    return host.strip("[]") or _LOOPBACK[0], int(port)
+
+
+if __name__ == "__main__":
+    main()

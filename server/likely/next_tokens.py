@@ -1,0 +1,223 @@
+"""The next-token table: made for a text, and shown in a terminal, a notebook or as data."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from likely.prediction.context import DocumentStart, TextBefore, reach
+from likely.prediction.cursor import CursorOptions, Prediction, predict_at_cursor
+from likely.prediction.distribution import Candidate
+from likely.text.vocabulary import show
+
+if TYPE_CHECKING:
+    from likely.model.language_model import CausalLanguageModel
+
+_MODELS_KEPT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table; `bar` is the length of its bar as a share of the longest one."""
+
+    rank: int
+    token: str
+    ids: str
+    percent: str
+    bar: float
+
+
+class NextTokens(Sequence[Candidate]):
+    """The most likely next tokens after a text, most likely first.
+
+    A sequence of candidates with `rest`, the probability mass that they leave out.
+    """
+
+    def __init__(
+        self, text: bytes, model: str, mode: Literal["raw", "exact"], prediction: Prediction
+    ) -> None:
+        self.text = text
+        self.model = model
+        self.mode = mode
+        self.prediction = prediction
+
+    @overload
+    def __getitem__(self, index: int) -> Candidate: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Candidate]: ...
+
+    def __getitem__(self, index: int | slice) -> Candidate | Sequence[Candidate]:
+        return self.prediction.candidates[index]
+
+    def __len__(self) -> int:
+        return len(self.prediction.candidates)
+
+    @property
+    def rest(self) -> float:
+        """The probability of everything that is not in the list."""
+        return self.prediction.rest
+
+    def rows(self) -> list[Row]:
+        """Return the lines of the table, bars scaled to the most likely candidate."""
+        longest = max((candidate.probability for candidate in self), default=0.0)
+        return [
+            Row(
+                rank=rank,
+                token=show(candidate.insertion),
+                ids=" ".join(map(str, candidate.ids)),
+                percent=percent(candidate.probability),
+                bar=candidate.probability / longest if longest > 0 else 0.0,
+            )
+            for rank, candidate in enumerate(self, 1)
+        ]
+
+    def caption(self) -> str:
+        """Say in one line what the figures are."""
+        made = self.prediction
+        parts = [self.model, made.method]
+        if made.fragment_probability is not None:
+            fragment = show(made.fragment) or "nothing"
+            parts.append(f"given {fragment} ({percent(made.fragment_probability)})")
+        tokens = made.context_tokens
+        parts.append(f"{tokens} token{'' if tokens == 1 else 's'} of context")
+        if made.separator_stood_in:
+            parts.append("the document separator stands before the text")
+        if made.entropy is not None:
+            parts.append(f"entropy {made.entropy:.2f} bits")
+        return " · ".join(parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `likely predict --json` prints; logarithms are natural, `bytes` in hex."""
+        made = self.prediction
+        found: dict[str, Any] = {
+            "model": self.model,
+            "mode": self.mode,
+            "text": self.text.decode(errors="replace"),
+            "context_tokens": made.context_tokens,
+        }
+        if self.mode == "exact":
+            found["method"] = made.method
+            found["fragment"] = made.fragment.decode(errors="replace")
+            found["fragment_probability"] = made.fragment_probability
+        if made.separator_stood_in:
+            found["separator_stood_in"] = True
+        found["candidates"] = [
+            {
+                "rank": rank,
+                "ids": list(candidate.ids),
+                "text": candidate.insertion.decode(errors="replace"),
+                "bytes": candidate.insertion.hex(),
+                "probability": candidate.probability,
+                "logprob": candidate.logprob,
+            }
+            for rank, candidate in enumerate(self, 1)
+        ]
+        found["rest"] = made.rest
+        return found
+
+    def to_pandas(self) -> Any:
+        """Return a `pandas.DataFrame` with one row per candidate, indexed by rank.
+
+        Raises ImportError where pandas is not installed.
+        """
+        import pandas as pd
+
+        rows = [
+            {
+                "rank": rank,
+                "token": candidate.insertion.decode(errors="replace"),
+                "ids": candidate.ids,
+                "probability": candidate.probability,
+                "logprob": candidate.logprob,
+                "surprisal": candidate.surprisal,
+            }
+            for rank, candidate in enumerate(self, 1)
+        ]
+        columns = ["rank", "token", "ids", "probability", "logprob", "surprisal"]
+        return pd.DataFrame(rows, columns=columns).set_index("rank")
+
+    def __str__(self) -> str:
+        from likely.terminal import plain_table
+
+        return plain_table(self)
+
+    # What a Python prompt shows, where a table says more than a constructor call would.
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        body = "".join(
+            f'<tr><td style="text-align:right;opacity:.6">{row.rank}</td>'
+            f'<td style="text-align:left"><code>{html.escape(row.token)}</code></td>'
+            f'<td style="text-align:right;opacity:.6">{row.ids}</td>'
+            f'<td style="text-align:right">{row.percent}</td>'
+            '<td style="text-align:left;width:16em"><div style="background:#4c8dd6;height:.8em;'
+            f'border-radius:2px;width:{100 * row.bar:.1f}%"></div></td></tr>'
+            for row in self.rows()
+        )
+        return (
+            '<table><thead><tr><th></th><th style="text-align:left">token</th><th>id</th>'
+            f"<th>probability</th><th></th></tr></thead><tbody>{body}"
+            '<tr><td></td><td style="text-align:left;opacity:.6">rest</td><td></td>'
+            f'<td style="text-align:right;opacity:.6">{percent(self.rest)}</td><td></td></tr>'
+            f'</tbody></table><div style="opacity:.6">{html.escape(self.caption())}</div>'
+        )
+
+
+def percent(probability: float) -> str:
+    """Return a probability as people read it: `5.98%`."""
+    return "<0.01%" if 0 < probability < 5e-5 else f"{probability:.2%}"
+
+
+def predict(
+    text: str | bytes,
+    k: int,
+    *,
+    model: str,
+    mode: Literal["raw", "exact"],
+    document_start: DocumentStart,
+    context_tokens: int,
+    device: str,
+    threads: int | None,
+    revision: str | None,
+    offline: bool,
+) -> NextTokens:
+    """Load `model`, or take it from an earlier call, and return its table for `text`.
+
+    Progress is shown in the terminal. Raises `ModelError`.
+    """
+    data = _utf8(text) if isinstance(text, str) else text
+    language_model = _loaded(model, device, threads, revision, offline)
+    options = CursorOptions(
+        k=k, mode=mode, context_tokens=context_tokens, document_start=document_start
+    )
+    prediction = predict_at_cursor(language_model, _text_before(data, context_tokens), options)
+    return NextTokens(data, language_model.name, mode, prediction)
+
+
+def _utf8(text: str) -> bytes:
+    # By way of UTF-16, where halves of a character that stand together become that character.
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
+
+
+def _text_before(data: bytes, context_tokens: int) -> TextBefore:
+    start = max(0, len(data) - reach(context_tokens))
+    while start < len(data) and data[start] & 0xC0 == 0x80:
+        start += 1
+    return TextBefore(data[start:], start)
+
+
+@lru_cache(maxsize=_MODELS_KEPT)
+def _loaded(
+    model: str, device: str, threads: int | None, revision: str | None, offline: bool
+) -> CausalLanguageModel:
+    from likely.model.language_model import load
+    from likely.model.sources import locate
+    from likely.terminal import showing_progress
+
+    with showing_progress() as progress:
+        folder = locate(model, revision=revision, offline=offline, progress=progress)
+        return load(folder, name=model, device=device, threads=threads, progress=progress)

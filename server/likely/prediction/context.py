@@ -82,9 +82,7 @@ def stand_in(model: LanguageModel, context: Context) -> Context:
     """`context` with the document separator before it where nothing is; else as it is."""
     if context.head or model.separator is None:
         return context
-    return Context(
-        (model.separator,), context.data, context.start, context.prefix_space, True
-    )
+    return Context((model.separator,), context.data, context.start, context.prefix_space, True)
 
 
 def window_start(
@@ -120,10 +118,7 @@ def _earliest(vocabulary: Vocabulary, seen: bytes, low: int, room: int, step: in
     moved back to the start of a line, a word, or at least a character.
     """
     lengths = [len(vocabulary.token_bytes(token)) for token in vocabulary.encode(seen)]
-    if len(lengths) <= room:
-        least = 0
-    else:
-        least = len(seen) - sum(lengths[len(lengths) - room :])
+    least = len(seen) - sum(lengths[max(0, len(lengths) - room) :])
     if low == 0 and least == 0:
         return 0
     while step >= 1:

@@ -1,12 +1,14 @@
 """Candidates at a cursor, raw and exact.
 
 Raw: P(t | tokenizer(text)), the textbook way. Exact: conditioned on the characters typed,
-summed over covers (DESIGN of the algorithm: minimal covers, Vieira et al. 2024, arXiv
+summed over covers (minimal covers, Vieira et al. 2024, arXiv
 2412.03719, and Phan et al. 2024, arXiv 2410.09303; canonical encodings only, Hayase et al.
 2025, arXiv 2506.14123).
 """
 
+import heapq
 import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
@@ -34,12 +36,20 @@ NEGLIGIBLE = 1e-4
 """A row whose largest possible share of the answer is smaller is not computed."""
 
 _MAX_EXTENSIONS = 8
-"""Rows spent on completing characters that a token leaves half."""
+"""Rows spent on completing characters that tokens leave half."""
+
+_BLOCK = 64
+"""Likeliest tokens looked at together where only a few of them are wanted."""
 
 
 @dataclass(frozen=True, slots=True)
 class CursorOptions:
-    """What to propose at a cursor; `top_p` and `min_probability` cut the list, not the numbers."""
+    """What to propose at a cursor.
+
+    `top_p` and `min_probability` cut the list, not the numbers. `whole_characters`: a raw
+    token that ends inside a character is completed, or left to the rest, instead of listed as
+    it is; exact candidates always are.
+    """
 
     k: int = 10
     mode: Mode = "raw"
@@ -48,6 +58,7 @@ class CursorOptions:
     min_probability: float = 0.0
     context_tokens: int = 512
     document_start: DocumentStart = "none"
+    whole_characters: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +83,16 @@ class Prediction:
     entropy: float | None = None
 
 
-def predict_at_cursor(
-    model: LanguageModel, text: TextBefore, options: CursorOptions
-) -> Prediction:
+def predict_at_cursor(model: LanguageModel, text: TextBefore, options: CursorOptions) -> Prediction:
     """Propose continuations of `text`, with their probabilities."""
     context = make_context(model, text, options.context_tokens, options.document_start)
-    prediction = predict_raw(model, context, options.k)
-    return _cut(prediction, options)
+    if options.mode == "exact" and context.data and model.vocabulary.has_bytes:
+        covered = cover_cursor(model, context)
+        return _cut(_answer(model, covered, options), options)
+    return _cut(predict_raw(model, context, options), options)
 
 
-def predict_raw(model: LanguageModel, context: Context, k: int) -> Prediction:
+def predict_raw(model: LanguageModel, context: Context, options: CursorOptions) -> Prediction:
     """The next-token distribution after tokenizer(text)."""
     tokens = model.vocabulary.encode(context.data)
     if not tokens:
@@ -90,7 +101,9 @@ def predict_raw(model: LanguageModel, context: Context, k: int) -> Prediction:
     if not sequence:
         return Prediction((), 1.0, "raw", 0)
     (row,) = model.log_probabilities([sequence])
-    candidates = token_candidates(model.vocabulary, row, k)
+    candidates = token_candidates(model.vocabulary, row, options.k)
+    if options.whole_characters:
+        candidates = _with_whole_characters(model, sequence, candidates, options.k, _anything)
     return Prediction(
         candidates=candidates,
         rest=_rest(candidates),
@@ -105,13 +118,314 @@ def token_candidates(
     vocabulary: Vocabulary, row: LogProbabilities, k: int
 ) -> tuple[Candidate, ...]:
     """The `k` most likely tokens that are text, most likely first, ties by id."""
-    candidates = []
+    candidates: list[Candidate] = []
     for token in most_likely(row, k + len(vocabulary.special)):
         data = vocabulary.token_bytes(token)
         if data and len(candidates) < k:
             logprob = float(row[token])
             candidates.append(Candidate(data, (token,), math.exp(logprob), logprob))
     return tuple(candidates)
+
+
+Neighbours = Callable[[TokenIds, bytes, Ids], NDArray[np.bool_]]
+"""Which ids may canonically follow (tokens since the base, their bytes)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """A cursor with everything that can cover it.
+
+    `prefix`: the tokens whose text cannot change any more. The fragment is covered either by
+    one of `covers`, whose last token overhangs the cursor or ends at it, or exactly by
+    `boundary`, after which any of `neighbours` may follow.
+    """
+
+    context: Context
+    prefix: TokenIds
+    fragment: bytes
+    covers: Sequence[Cover]
+    boundary: TokenIds
+    neighbours: Neighbours
+    method: Method
+
+
+@lru_cache(maxsize=4)
+def fragments_of(vocabulary: Vocabulary) -> Fragments:
+    """The fragments of a vocabulary; made once, since it memoizes."""
+    return Fragments(vocabulary)
+
+
+def cover_cursor(model: LanguageModel, context: Context) -> Covered:
+    """Find all covers of a cursor after `context`, whose text is not empty.
+
+    Exact where the vocabulary allows; else single-token healing: the last token is taken back
+    and the next one must start with its bytes.
+    """
+    vocabulary = model.vocabulary
+    if vocabulary.exact:
+        fragments = fragments_of(vocabulary)
+        segments = fragments.segment(context.data)
+        fragment = segments.fragment
+        if len(fragment) <= MAX_FRAGMENT:
+            if not segments.base:
+                context = stand_in(model, context)
+
+            def canonical(tokens: TokenIds, data: bytes, ids: Ids) -> NDArray[np.bool_]:
+                return fragments.neighbours(data, tokens, ids)
+
+            return Covered(
+                context=context,
+                prefix=context.head + segments.base,
+                fragment=fragment,
+                covers=fragments.covers(fragment),
+                boundary=fragments.head(fragment, len(fragment)),
+                neighbours=canonical,
+                method="exact",
+            )
+    *base, last = vocabulary.encode(context.data)
+    if not base:
+        context = stand_in(model, context)
+    typed = vocabulary.token_bytes(last)
+    return Covered(
+        context=context,
+        prefix=context.head + tuple(base),
+        fragment=typed,
+        covers=(Cover((), vocabulary.starting_with(typed), len(typed)),),
+        boundary=(last,),
+        neighbours=lambda _tokens, _data, ids: _anything((), b"", ids),
+        method="healed",
+    )
+
+
+def _anything(_tokens: TokenIds, _data: bytes, ids: Ids) -> NDArray[np.bool_]:
+    return np.ones(len(ids), dtype=np.bool_)
+
+
+@dataclass(frozen=True, slots=True)
+class CursorDistribution:
+    """The evaluated covers of one cursor.
+
+    `log_total` is log Z, the probability of the fragment given the prefix. `overhanging`:
+    per cover, its row of log weights over `Cover.tokens`, for covers that matter.
+    `boundary_log_weight`: log of the share of Z in which a token ends at the cursor; its next
+    tokens are distributed as `model` says after `Covered.boundary`.
+    """
+
+    log_total: float
+    overhanging: tuple[tuple[Cover, NDArray[np.float64]], ...]
+    boundary_log_weight: float
+
+
+def weigh_covers(
+    model: LanguageModel, covered: Covered, negligible: float = NEGLIGIBLE
+) -> CursorDistribution:
+    """Weigh every cover: w(i, t) = log P(h_i | prefix) + log P(t | prefix, h_i).
+
+    A head whose probability is under `negligible` times the sum so far is left out: what its
+    row could add is less than that share. Which are left out depends on probabilities alone,
+    never on what happens to be computed already.
+    """
+    prefix = covered.prefix
+    rows: dict[TokenIds, LogProbabilities] = {}
+    while True:
+        missing: dict[TokenIds, None] = {}
+
+        def row(head: TokenIds, missing: dict[TokenIds, None] = missing) -> LogProbabilities | None:
+            if head not in rows:
+                if not model.knows(prefix + head):
+                    missing[head] = None
+                    return None
+                (rows[head],) = model.log_probabilities([prefix + head])
+            return rows[head]
+
+        overhanging = []
+        total = boundary = -math.inf
+        for cover in covered.covers:
+            log_head = _log_probability(row, cover.head)
+            if log_head is not None and _is_negligible(log_head, total, negligible):
+                continue
+            logs = row(cover.head)
+            if log_head is None or logs is None:
+                continue
+            weights = log_head + logs[cover.tokens].astype(np.float64)
+            overhanging.append((cover, weights))
+            total = float(np.logaddexp(total, _log_sum(weights)))
+            if cover.head == covered.boundary[:-1]:
+                place = np.flatnonzero(cover.tokens == covered.boundary[-1])
+                boundary = float(weights[place[0]]) if len(place) else -math.inf
+        if not missing:
+            return CursorDistribution(total, tuple(overhanging), boundary - total)
+        heads = list(missing)
+        fetched = model.log_probabilities([prefix + head for head in heads])
+        rows.update(zip(heads, fetched, strict=True))
+
+
+def _log_probability(
+    row: Callable[[TokenIds], LogProbabilities | None], head: TokenIds
+) -> float | None:
+    """log P(head | prefix), None while a row that it needs is missing."""
+    total = 0.0
+    for place, token in enumerate(head):
+        logs = row(head[:place])
+        if logs is None:
+            return None
+        total += float(logs[token])
+    return total
+
+
+def _is_negligible(log_head: float, log_total: float, negligible: float) -> bool:
+    return negligible > 0 and log_head < log_total + math.log(negligible)
+
+
+def _log_sum(weights: NDArray[np.float64]) -> float:
+    largest = float(weights.max())
+    if largest == -math.inf:
+        return largest
+    return largest + math.log(float(np.exp(weights - largest).sum()))
+
+
+def _answer(model: LanguageModel, covered: Covered, options: CursorOptions) -> Prediction:
+    if not covered.prefix:
+        return predict_raw(model, covered.context, options)
+    distribution = weigh_covers(model, covered)
+    candidates = cursor_candidates(model, covered, distribution, options)
+    prefix_space = covered.context.prefix_space and covered.fragment.startswith(b" ")
+    hidden = prefix_space and len(covered.fragment) == len(covered.context.data)
+    return Prediction(
+        candidates=candidates,
+        rest=_rest(candidates),
+        method=covered.method,
+        context_tokens=len(covered.prefix) + len(covered.boundary),
+        fragment=covered.fragment[1:] if hidden else covered.fragment,
+        fragment_probability=math.exp(min(0.0, distribution.log_total)),
+        separator_stood_in=covered.context.separator_stood_in,
+    )
+
+
+def cursor_candidates(
+    model: LanguageModel,
+    covered: Covered,
+    distribution: CursorDistribution,
+    options: CursorOptions,
+    negligible: float = NEGLIGIBLE,
+) -> tuple[Candidate, ...]:
+    """The `k` most likely continuations of the typed bytes, most likely first."""
+    k = options.k
+    vocabulary = model.vocabulary
+    found: list[Candidate] = []
+    for cover, weights in distribution.overhanging:
+        logs = weights - distribution.log_total
+        for place in most_likely(logs, k + 1):
+            token = int(cover.tokens[place])
+            insertion = vocabulary.token_bytes(token)[cover.overhang :]
+            if insertion:
+                found.append(_candidate(insertion, (*cover.head, token), float(logs[place])))
+    # A boundary candidate is at most as likely as the boundary, so its row can be spared when
+    # the list is full without it; the boundary's mass is in the rest either way.
+    share = math.exp(distribution.boundary_log_weight)
+    least = sorted((c.probability for c in found), reverse=True)[k - 1 : k]
+    if share > max([negligible, options.min_probability, *least]):
+        (row,) = model.log_probabilities([covered.prefix + covered.boundary])
+        for token, logprob in _boundary_tokens(model, covered, row, k):
+            found.append(
+                _candidate(
+                    vocabulary.token_bytes(token),
+                    (*covered.boundary, token),
+                    distribution.boundary_log_weight + logprob,
+                )
+            )
+    return _with_whole_characters(
+        model, covered.prefix, _merged(found), k, covered.neighbours, covered.fragment
+    )
+
+
+def _boundary_tokens(
+    model: LanguageModel, covered: Covered, row: LogProbabilities, k: int
+) -> Iterator[tuple[int, float]]:
+    """The `k` likeliest canonical neighbours at the cursor, with their log-probabilities."""
+    yielded = 0
+    for first in range(0, len(row), _BLOCK):
+        block = most_likely(row, first + _BLOCK)[first:]
+        ids = np.array([i for i in block if model.vocabulary.is_text[i]], dtype=np.int64)
+        allowed = covered.neighbours(covered.boundary, covered.fragment, ids)
+        for token in ids[allowed].tolist():
+            yield token, float(row[token])
+            yielded += 1
+            if yielded == k:
+                return
+
+
+def _with_whole_characters(
+    model: LanguageModel,
+    prefix: TokenIds,
+    candidates: Sequence[Candidate],
+    k: int,
+    neighbours: Neighbours,
+    fragment: bytes = b"",
+) -> tuple[Candidate, ...]:
+    """The best `k`, those that end inside a character completed; best first.
+
+    A completed candidate's probability is that of all its tokens. What is not completed within
+    a few rows is left to the rest.
+    """
+    whole = [c for c in candidates if _is_whole(c.insertion)]
+    broken = [(-c.probability, c.ids, c) for c in candidates if not _is_whole(c.insertion)]
+    heapq.heapify(broken)
+    for _ in range(_MAX_EXTENSIONS):
+        whole = sorted(whole, key=_order)[:k]
+        if not broken or (len(whole) == k and -broken[0][0] < whole[-1].probability):
+            break
+        *_, candidate = heapq.heappop(broken)
+        (row,) = model.log_probabilities([prefix + candidate.ids])
+        block = most_likely(row, _BLOCK)
+        ids = np.array([i for i in block if model.vocabulary.is_text[i]], dtype=np.int64)
+        allowed = neighbours(candidate.ids, fragment + candidate.insertion, ids)
+        for token in ids[allowed].tolist():
+            insertion = candidate.insertion + model.vocabulary.token_bytes(token)
+            longer = _candidate(
+                insertion, (*candidate.ids, token), candidate.logprob + float(row[token])
+            )
+            if _is_whole(insertion):
+                whole.append(longer)
+            elif _may_become_whole(insertion):
+                heapq.heappush(broken, (-longer.probability, longer.ids, longer))
+    return tuple(sorted(whole, key=_order)[:k])
+
+
+def _candidate(insertion: bytes, ids: TokenIds, logprob: float) -> Candidate:
+    return Candidate(insertion, ids, math.exp(min(0.0, logprob)), min(0.0, logprob))
+
+
+def _order(candidate: Candidate) -> tuple[float, TokenIds]:
+    return (-candidate.logprob, candidate.ids)
+
+
+def _merged(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Candidates with equal bytes are one; canonical encodings never meet, healed ones may."""
+    by_bytes: dict[bytes, Candidate] = {}
+    for candidate in sorted(candidates, key=_order):
+        first = by_bytes.get(candidate.insertion)
+        if first is None:
+            by_bytes[candidate.insertion] = candidate
+        else:
+            together = float(np.logaddexp(first.logprob, candidate.logprob))
+            by_bytes[candidate.insertion] = _candidate(first.insertion, first.ids, together)
+    return list(by_bytes.values())
+
+
+def _is_whole(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _may_become_whole(data: bytes) -> bool:
+    """Whether only the last character is unfinished."""
+    return _is_whole(data.decode(errors="ignore").encode()) and any(
+        _is_whole(data[:end]) for end in range(len(data) - 3, len(data))
+    )
 
 
 def _cut(prediction: Prediction, options: CursorOptions) -> Prediction:
@@ -126,5 +440,5 @@ def _cut(prediction: Prediction, options: CursorOptions) -> Prediction:
     return replace(prediction, candidates=tuple(kept), rest=_rest(kept))
 
 
-def _rest(candidates: tuple[Candidate, ...] | list[Candidate]) -> float:
+def _rest(candidates: Sequence[Candidate]) -> float:
     return max(0.0, 1.0 - math.fsum(candidate.probability for candidate in candidates))

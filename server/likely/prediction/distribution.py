@@ -2,8 +2,10 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from likely.prediction.protocol import LogProbabilities
 from likely.text.vocabulary import TokenIds
@@ -70,7 +72,7 @@ def score_token(row: LogProbabilities, token: int) -> TokenScore:
     )
 
 
-def most_likely(row: LogProbabilities, count: int) -> list[int]:
+def most_likely(row: NDArray[np.floating[Any]], count: int) -> list[int]:
     """The ids of the `count` most likely tokens, most likely first, ties by id."""
     count = min(count, len(row))
     if count == 0:

@@ -43,3 +43,7 @@ class LanguageModel(Protocol):
         become stale; nothing computed so far is lost.
         """
         ...
+
+    def knows(self, sequence: TokenIds) -> bool:
+        """Whether the row after `sequence` is at hand, so that asking for it costs nothing."""
+        ...

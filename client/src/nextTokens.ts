@@ -115,12 +115,12 @@ function page(): string {
 <head>
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy"
-  content="default-src 'none'; style-src 'nonce-${nonce}'; script-src 'nonce-${nonce}'">
-<style nonce="${nonce}">
+  content="default-src 'none'; style-src 'unsafe-inline'; script-src 'nonce-${nonce}'">
+<style>
   body { padding: 0.4em 1.2em; }
   table { border-collapse: collapse; margin: 0.8em 0; font-variant-numeric: tabular-nums; }
   th, td { padding: 0.22em 0.8em; border-bottom: 1px solid var(--vscode-widget-border, #8884); }
-  th { text-align: left; font-weight: 600; color: var(--vscode-descriptionForeground); }
+  th { font-weight: 600; color: var(--vscode-descriptionForeground); }
   td:last-child { color: var(--vscode-charts-blue); white-space: pre; }
   code {
     font-family: var(--vscode-editor-font-family);

@@ -1,15 +1,8 @@
 /** The life of the language server: started when needed, restarted after a crash, stopped. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { createInterface } from "node:readline";
 import * as vscode from "vscode";
-import {
-  CloseAction,
-  ErrorAction,
-  LanguageClient,
-  RevealOutputChannelOn,
-  type DocumentSelector,
-} from "vscode-languageclient/node";
+import type { LanguageClient } from "vscode-languageclient/node";
 import { ServerFinder, type Launch } from "./server";
 import type { ServerStatus, Status } from "./status";
 
@@ -18,13 +11,6 @@ const BACK_OFF = [500, 2_000, 5_000, 10_000];
 const CRASH_WINDOW = 180_000;
 const STOP_TIMEOUT = 1_500;
 const SCHEMES = ["file", "untitled", "vscode-notebook-cell"];
-
-/** A client that leaves it to the session to tell the user what went wrong. */
-class QuietClient extends LanguageClient {
-  override error(message: string, data?: unknown): void {
-    super.error(message, data, false);
-  }
-}
 
 export class Session implements vscode.Disposable {
   readonly #finder: ServerFinder;
@@ -145,41 +131,17 @@ export class Session implements vscode.Disposable {
 
   async #connect(launch: Launch, turn: number): Promise<void> {
     this.log.info(`Starting ${[launch.command, ...launch.args].join(" ")}`);
-    const client = new QuietClient(
-      "likely",
-      "Likely",
-      async () => {
-        this.#process = await startProcess(launch);
-        return this.#process;
+    // A file of its own, read only here: see build.mjs.
+    const { createClient } = await import("./client.js");
+    if (turn !== this.#turn) return;
+    const client = createClient({
+      start: async () => (this.#process = await startProcess(launch)),
+      closed: () => {
+        if (turn === this.#turn && !this.#busy) void this.#handleCrash("The server stopped.");
       },
-      {
-        documentSelector: documentSelector(),
-        outputChannel: this.log,
-        revealOutputChannelOn: RevealOutputChannelOn.Never,
-        initializationOptions: () => ({
-          likelyStatus: true,
-          suggestCommand: "editor.action.triggerSuggest",
-          settings: vscode.workspace.getConfiguration().get("likely"),
-        }),
-        initializationFailedHandler: () => false,
-        stdioOptions: {
-          stdout: () => undefined,
-          // The server's log is on stderr; the library would call every line an error.
-          stderr: (stream, channel) => {
-            createInterface({ input: stream }).on("line", (line) => {
-              channel.info(line);
-            });
-          },
-        },
-        errorHandler: {
-          error: () => ({ action: ErrorAction.Continue, handled: true }),
-          closed: () => {
-            if (turn === this.#turn && !this.#busy) void this.#handleCrash("The server stopped.");
-            return { action: CloseAction.DoNotRestart, handled: true };
-          },
-        },
-      },
-    );
+      documentSelector: documentSelector(),
+      log: this.log,
+    });
     client.onNotification("likely/status", (status: ServerStatus) => {
       if (turn === this.#turn) this.show(status);
     });
@@ -228,10 +190,10 @@ export function isEnabled(): boolean {
 
 /** Whether a document is of a chosen language, and of a kind that has text to predict. */
 export function isServed(document: vscode.TextDocument): boolean {
-  return vscode.languages.match(documentSelector() as vscode.DocumentSelector, document) > 0;
+  return vscode.languages.match(documentSelector(), document) > 0;
 }
 
-function documentSelector(): DocumentSelector {
+function documentSelector(): { scheme: string; language: string }[] {
   const languages = vscode.workspace.getConfiguration("likely").get<string[]>("languages", []);
   return languages.flatMap((language) => SCHEMES.map((scheme) => ({ scheme, language })));
 }

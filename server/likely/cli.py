@@ -3,16 +3,22 @@
 Nothing heavy is imported before a command needs it: an editor waits for `likely serve`.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import sys
-from collections.abc import Callable
-from typing import Any, Literal, NoReturn
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import click
 
 from likely import __version__
 from likely.model.reporting import ModelError, ModelUnavailableError
+
+if TYPE_CHECKING:
+    from likely.lsp.served_model import ListedModel, Progress, ServedModel
+    from likely.settings import Settings
 
 _OK, _FAILED, _BAD_INPUT = 0, 1, 2
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -246,8 +252,7 @@ def serve(stdio: bool, address: str | None) -> None:
     if address is None:
         from likely.lsp.server import serve_stdio
 
-        serve_stdio()
-        return
+        serve_stdio(_load_model, _list_models)
     if stdio:
         raise click.UsageError("choose one of --stdio and --tcp.")
     host, port = _host_and_port(address)
@@ -255,7 +260,35 @@ def serve(stdio: bool, address: str | None) -> None:
         click.echo(f"likely: whoever reaches {host}:{port} can read what is typed here", err=True)
     from likely.lsp.server import serve_tcp
 
-    serve_tcp(host, port)
+    serve_tcp(_load_model, _list_models, host, port)
+
+
+def _load_model(settings: Settings, progress: Progress) -> ServedModel:
+    """Have the model of `settings`; everything heavy is imported here, in a thread."""
+    from likely.model.language_model import load
+    from likely.model.sources import locate
+
+    folder = locate(
+        settings.model,
+        revision=settings.revision,
+        offline=settings.offline,
+        cache_directory=settings.cache_directory,
+        progress=progress,
+    )
+    return load(
+        folder,
+        name=settings.model,
+        device=settings.device,
+        threads=settings.threads or None,
+        progress=progress,
+    )
+
+
+def _list_models(settings: Settings) -> Sequence[ListedModel]:
+    """The models that are cached or could be."""
+    from likely.model.sources import list_models
+
+    return list_models(settings.cache_directory)
 
 
 def _host_and_port(address: str) -> tuple[str, int]:

@@ -130,7 +130,7 @@ def test_edits_applied_to_lines_equal_edits_applied_to_the_whole_text(
         assert whole_text(lines) == whole
         for number, line in enumerate(reference_lines(whole)):
             content = line.rstrip("\r\n")
-            assert lines.clamp(Position(number, 99)) == (number, units(content, encoding))
+            assert lines.clamp(Position(number, 9999)) == (number, units(content, encoding))
         assert lines.clamp(Position(99, 0)).line == len(reference_lines(whole)) - 1
 
 
@@ -182,3 +182,33 @@ def test_a_line_of_five_megabytes_is_read_and_edited_at_once() -> None:
     assert lines.offset(end) == 5_000_004
     assert lines.before(end, 5) == b"xxx y"
     assert lines.clamp(end) == Position(0, 5_000_003)
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "end", "inserted", "lines"),
+    [
+        ("a\rb\nc", (1, 0), (1, 1), "", ["a\r\n", "c"]),  # a deletion joins \r and \n
+        ("a\rb", (1, 0), (1, 0), "\n", ["a\r\n", "b"]),
+        ("a\rb", (1, 0), (1, 1), "\n", ["a\r\n", ""]),
+        ("a\n\nb", (1, 0), (1, 0), "\r", ["a\n", "\r\n", "b"]),
+        ("a\nb", (0, 1), (0, 1), "x\r", ["ax\r\n", "b"]),
+        ("a\r\nb", (0, 1), (0, 1), "\r", ["a\r", "\r\n", "b"]),
+        ("a\r\nb", (0, 9), (1, 0), "", ["ab"]),
+        ("a\nb\nc", (0, 1), (2, 0), "\f", ["a\fc"]),
+        ("a", (0, 1), (0, 1), "\r", ["a\r", ""]),
+        ("a\nb", (1, 1), (0, 1), "x", ["a\n", "bx"]),  # a reversed range is its start
+        ("a", (7, 7), (9, 9), "b", ["ab"]),
+    ],
+)
+def test_an_edit_changes_lines(
+    text: str, start: tuple[int, int], end: tuple[int, int], inserted: str, lines: list[str]
+) -> None:
+    document = Lines(text, "utf-16")
+    document.replace(Position(*start), Position(*end), inserted)
+    expected = Lines("".join(lines), "utf-16")
+    assert whole_text(document) == "".join(lines)
+    for number, line in enumerate(lines):
+        end_of_line = Position(number, len(line.rstrip("\r\n")))
+        assert document.clamp(Position(number, 99)) == end_of_line
+        assert document.offset(end_of_line) == expected.offset(end_of_line)
+    assert document.clamp(Position(99, 0)).line == len(lines) - 1

@@ -1,0 +1,54 @@
+"""`textDocument/hover`."""
+
+from dataclasses import replace
+
+from lsprotocol import types
+
+from likely.lsp import asking, render
+from likely.lsp.session import Session, owned
+from likely.prediction.cursor import predict_at_cursor
+from likely.prediction.scoring import read_token
+
+
+async def hover(session: Session, params: types.HoverParams) -> types.Hover | None:
+    """Show the probability of the token at a position; past the text, what may come next."""
+    settings, markdown = session.settings, session.client.hover_markdown
+    document = session.documents.find(params.text_document.uri)
+    if not settings.hover.enabled or document is None:
+        return None
+    model = session.model
+    if model is None:
+        return render.message(session.notice(), markdown=markdown)
+
+    snapshot = document.snapshot(params.position, asking.bytes_needed(settings, model))
+    text, tokens = asking.text_before(snapshot), asking.context_tokens(settings, model)
+    uri, edits = params.text_document.uri, document.edits
+
+    if not snapshot.after:
+        options = replace(asking.options(settings, model), k=settings.hover.k, unit="token")
+        prediction = await session.ask(
+            "hover",
+            uri,
+            lambda: owned(model, uri, lambda: predict_at_cursor(model, text, options)),
+        )
+        if prediction is None:
+            return None
+        answer = render.Answer(prediction, "token", model.name, model.vocabulary)
+        return render.message(render.next_tokens(answer, markdown=markdown), markdown=markdown)
+
+    reading = await session.ask(
+        "hover",
+        uri,
+        lambda: owned(
+            model,
+            uri,
+            lambda: read_token(
+                model, text, snapshot.after, settings.hover.k, tokens, settings.document_start
+            ),
+        ),
+    )
+    # The offsets belong to the text as it was.
+    if reading is None or document.edits != edits:
+        return None
+    place = document.range(reading.start, reading.end)
+    return render.hover(reading, model.name, model.vocabulary, place, session.client)

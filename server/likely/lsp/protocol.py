@@ -1,0 +1,60 @@
+"""The wire: the library's protocol, with our documents and messages."""
+
+from collections.abc import Generator
+from typing import Any
+
+import attrs
+from lsprotocol import types
+from pygls.exceptions import JsonRpcException
+from pygls.protocol import LanguageServerProtocol, lsp_method
+from pygls.workspace import Workspace
+
+NEXT_TOKENS = "likely/nextTokens"
+MODELS = "likely/models"
+STATUS = "likely/status"
+
+
+@attrs.define
+class NextTokensRequest:
+    """The message of `likely/nextTokens`."""
+
+    id: int | str
+    params: types.TextDocumentPositionParams
+    method: str = NEXT_TOKENS
+    jsonrpc: str = "2.0"
+
+
+class Protocol(LanguageServerProtocol):
+    """The protocol of one connection."""
+
+    registers_completion = False
+    """Whether completion is registered later, with settings, and so not advertised at first."""
+
+    def use(self, workspace: Workspace) -> None:
+        """Keep documents there instead of in the library's own mirror."""
+        self._workspace = workspace
+
+    @lsp_method(types.INITIALIZE)
+    def lsp_initialize(
+        self, params: types.InitializeParams
+    ) -> Generator[Any, Any, types.InitializeResult]:
+        """See the library; what is registered dynamically must not be advertised as well."""
+        result = yield from super().lsp_initialize(params)
+        if self.registers_completion:
+            result.capabilities.completion_provider = None
+        return result
+
+    def get_message_type(  # type: ignore[override] # the library's has a cache around it
+        self, method: str
+    ) -> type[Any] | None:
+        """See the library; knows our own requests too."""
+        return NextTokensRequest if method == NEXT_TOKENS else super().get_message_type(method)
+
+    def structure_message(self, data: dict[str, Any]) -> Any:
+        """See the library; a request that cannot be understood is answered as well."""
+        try:
+            return super().structure_message(data)
+        except JsonRpcException as error:
+            if "id" in data and "method" in data:
+                self._send_response(data["id"], error=error.to_response_error())
+            raise

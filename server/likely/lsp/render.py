@@ -1,0 +1,277 @@
+"""Candidates and scores -> LSP types, Markdown and plain text."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from lsprotocol import types
+
+from likely.lsp.client import Client
+from likely.lsp.documents import Snapshot
+from likely.prediction.cursor import Method, Prediction, Unit
+from likely.prediction.distribution import Candidate
+from likely.prediction.scoring import TokenReading
+from likely.text.lines import units
+from likely.text.vocabulary import Vocabulary, show
+
+Rows = Sequence[tuple[str, ...]]
+
+BAR_WIDTH = 16
+_EIGHTHS = " ▏▎▍▌▋▊▉"
+_METHODS: dict[Method, str] = {
+    "exact": "exact: given the characters typed, over all tokenizations",
+    "healed": "healed: given the typed part of one token, an approximation",
+    "raw": "raw: given the tokens before the cursor",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A prediction with what it was asked for and by whom it was made, ready to be shown."""
+
+    prediction: Prediction
+    unit: Unit
+    model: str
+    vocabulary: Vocabulary
+
+
+def percent(probability: float) -> str:
+    """A probability as people read it: `5.98%`; small ones do not become nothing."""
+    return "<0.01%" if 0 < probability < 5e-5 else f"{probability:.2%}"
+
+
+def bar(share: float) -> str:
+    """A horizontal bar of `share` (0 to 1) of the full width, in eighths of a character."""
+    eighths = round(8 * BAR_WIDTH * min(max(share, 0.0), 1.0))
+    return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
+
+
+def completion_list(
+    answer: Answer, snapshot: Snapshot, client: Client, suggest_command: str | None
+) -> types.CompletionList:
+    """Render candidates as completion items in the order of their probability.
+
+    Each item replaces the visible fragment, so that a client's own filter keeps all of them
+    and goes on in the right order while typing. `suggest_command` opens the next list.
+    """
+    fragment = visible_fragment(answer.prediction.fragment, snapshot.before)
+    line, end = snapshot.position
+    start = end - units(fragment, snapshot.encoding)
+    edited = types.Range(types.Position(line, start), types.Position(line, end))
+    command = None
+    if suggest_command is not None:
+        command = types.Command(title="Next candidates", command=suggest_command)
+    items: list[types.CompletionItem] = []
+    for rank, candidate in enumerate(answer.prediction.candidates, 1):
+        insertion = _text(candidate.insertion)
+        if not insertion:
+            continue
+        figure = ("≥ " if answer.unit == "word" else "") + percent(candidate.probability)
+        item = types.CompletionItem(
+            label=label(fragment, insertion),
+            kind=types.CompletionItemKind.Text,
+            filter_text=fragment + insertion,
+            sort_text=f"{rank:03}",
+            insert_text_format=types.InsertTextFormat.PlainText,
+            text_edit=types.TextEdit(range=edited, new_text=fragment + insertion),
+            commit_characters=[],
+            command=command,
+            data={
+                "ids": list(candidate.ids),
+                "probability": candidate.probability,
+                "logprob": candidate.logprob,
+            },
+        )
+        if client.label_details:
+            item.label_details = types.CompletionItemLabelDetails(description=figure)
+        else:
+            item.detail = figure
+        if client.keeps_indentation:
+            item.insert_text_mode = types.InsertTextMode.AsIs
+        if client.preselects and not items:
+            item.preselect = True
+        if not client.resolves_documentation:
+            item.documentation = documentation(answer, rank, client)
+        items.append(item)
+    return types.CompletionList(is_incomplete=True, items=items)
+
+
+def visible_fragment(fragment: bytes, before: bytes) -> str:
+    """The part of the fragment that an edit may replace: typed, and on the cursor's line."""
+    if not before.endswith(fragment):
+        # The prefix space of `documentStart` stands in no document.
+        fragment = fragment[1:]
+    return _text(re.split(rb"[\r\n]", fragment)[-1])
+
+
+def label(fragment: str, insertion: str) -> str:
+    """What an item is called: white space visible, an indentation cut to its last character."""
+    return show((re.sub(r"^[ \t]+(?=[ \t])", "", fragment) + insertion).encode())
+
+
+def documentation(answer: Answer, rank: int, client: Client) -> types.MarkupContent:
+    """Everything that is known about the candidate of `rank` in a list."""
+    prediction = answer.prediction
+    candidate = prediction.candidates[rank - 1]
+    markdown = client.item_markdown
+    rows = [
+        *_figures(candidate, answer),
+        ("rank", str(rank)),
+        *_tokens(candidate, answer.vocabulary, markdown),
+    ]
+    blocks = [_table((), rows, markdown), *_notes(answer, markdown)]
+    return _content(blocks, markdown)
+
+
+def hover(
+    reading: TokenReading, model: str, vocabulary: Vocabulary, place: types.Range, client: Client
+) -> types.Hover:
+    """Render what the model thought of a token, and what it expected in its place."""
+    markdown = client.hover_markdown
+    score = reading.score
+    name = vocabulary.special_name(score.id) if score.id in vocabulary.special else ""
+    rows = [
+        ("probability", f"{percent(score.probability)} (raw)"),
+        ("log-probability", f"{score.logprob:.4f}"),
+        ("surprisal", f"{score.surprisal:.2f} bits"),
+        ("rank", str(score.rank)),
+        ("entropy here", f"{score.entropy:.2f} bits"),
+        ("token id", str(score.id)),
+    ]
+    count = _count(reading.context_tokens, "token")
+    notes = f"raw: given the {count} before it · {_code(model, markdown)}"
+    blocks = [
+        _code(name or show(reading.data), markdown),
+        _table((), rows, markdown),
+        "Given everything before it, the model expected here:",
+        _distribution(reading.expected, reading.rest, markdown),
+        _aside(notes, markdown),
+    ]
+    if reading.separator_stood_in:
+        blocks.append(_aside(_STOOD_IN, markdown))
+    return types.Hover(contents=_content(blocks, markdown), range=place)
+
+
+def next_tokens(answer: Answer, *, markdown: bool) -> str:
+    """The next-token table at a cursor."""
+    prediction = answer.prediction
+    blocks = [_distribution(prediction.candidates, prediction.rest, markdown)]
+    if prediction.entropy is not None:
+        blocks.append(f"Entropy of the next token: {prediction.entropy:.2f} bits")
+    return _content([*blocks, *_notes(answer, markdown)], markdown).value
+
+
+def message(text: str, *, markdown: bool) -> types.Hover:
+    """A hover that says something about the program instead of the text."""
+    return types.Hover(contents=_content([text], markdown))
+
+
+_STOOD_IN = "Nothing stands before this text: the document separator stood in as context."
+
+
+def _text(data: bytes) -> str:
+    """Bytes as text, empty where they are none: nothing broken is ever inserted."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return ""
+
+
+def _figures(candidate: Candidate, answer: Answer) -> Iterable[tuple[str, str]]:
+    figure, method = percent(candidate.probability), answer.prediction.method
+    if answer.unit == "word":
+        yield "probability", f"at least {figure} ({method}, a lower bound)"
+        yield "not searched", f"{percent(answer.prediction.residual)}, which words may share"
+    else:
+        yield "probability", f"{figure} ({method})"
+    yield "log-probability", f"{candidate.logprob:.4f}"
+    yield "surprisal", f"{candidate.surprisal:.2f} bits"
+
+
+def _tokens(
+    candidate: Candidate, vocabulary: Vocabulary, markdown: bool
+) -> Iterable[tuple[str, str]]:
+    named = [f"{_code(show(vocabulary.token_bytes(i)), markdown)} {i}" for i in candidate.ids]
+    yield ("token" if len(named) == 1 else "tokens") + " and id", ", ".join(named)
+    yield "bytes", candidate.insertion.hex(" ")
+
+
+def _notes(answer: Answer, markdown: bool) -> Iterable[str]:
+    """What the figures of a list are, and under which condition."""
+    prediction = answer.prediction
+    if prediction.fragment_probability is not None and prediction.fragment:
+        typed = _code(show(prediction.fragment), markdown)
+        chance = percent(prediction.fragment_probability)
+        yield f"Typed so far: {typed}, with probability {chance} given what stands before."
+    if answer.unit == "word":
+        residual = percent(prediction.residual)
+        yield _aside(f"whole words: lower bounds, {residual} was not searched", markdown)
+    count = _count(prediction.context_tokens, "token")
+    shown = f"not in this list: {percent(prediction.rest)}"
+    yield _aside(
+        f"{_METHODS[prediction.method]} · {shown} · {count} of context"
+        f" · {_code(answer.model, markdown)}",
+        markdown,
+    )
+    if prediction.separator_stood_in:
+        yield _aside(_STOOD_IN, markdown)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _distribution(candidates: Sequence[Candidate], rest: float, markdown: bool) -> str:
+    """Candidates with bars, scaled to the likeliest, and the rest."""
+    longest = max((candidate.probability for candidate in candidates), default=1.0) or 1.0
+    rows = [
+        (
+            _code(show(candidate.insertion), markdown),
+            percent(candidate.probability),
+            bar(candidate.probability / longest),
+        )
+        for candidate in candidates
+    ]
+    rows.append(("all others", percent(rest), ""))
+    return _table(("token", "probability", ""), rows, markdown)
+
+
+def _table(header: tuple[str, ...], rows: Rows, markdown: bool) -> str:
+    if markdown:
+        columns = len(rows[0])
+        # Figures stand right under each other; the second column holds them.
+        alignment = "|".join([":--", "--:" if header else ":--", *[":--"] * (columns - 2)])
+        cells = [header or ("",) * columns, *rows]
+        first, *lines = [
+            "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in cells
+        ]
+        return "\n".join([first, f"|{alignment}|", *lines])
+    cells = [header, *rows] if header else list(rows)
+    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
+    lines = []
+    for row in cells:
+        aligned = [
+            cell.rjust(width) if header and column == 1 else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(aligned).rstrip())
+    return "\n".join(lines)
+
+
+def _code(text: str, markdown: bool) -> str:
+    """Text as it stands, whatever marks it holds."""
+    if not markdown:
+        return text
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * (longest + 1)
+    padding = " " if longest else ""
+    return f"{fence}{padding}{text}{padding}{fence}"
+
+
+def _aside(text: str, markdown: bool) -> str:
+    return f"*{text}*" if markdown else text
+
+
+def _content(blocks: Iterable[str], markdown: bool) -> types.MarkupContent:
+    kind = types.MarkupKind.Markdown if markdown else types.MarkupKind.PlainText
+    return types.MarkupContent(kind=kind, value="\n\n".join(blocks))

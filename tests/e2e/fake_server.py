@@ -1,0 +1,50 @@
+"""`likely serve` with scripted models; the model's name says how it behaves."""
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from likely.lsp.server import serve_stdio, serve_tcp
+from likely.settings import Settings
+
+if TYPE_CHECKING:
+    from fakes import FakeModel
+
+
+@dataclass(frozen=True)
+class Entry:
+    name: str
+    detail: str
+    cached: bool
+
+
+def load_model(settings: Settings, progress: Callable[[str, float | None], None]) -> "FakeModel":
+    from fakes import FakeModel, slowly
+
+    name = settings.model
+    print("a library that prints to standard output")
+    if name.startswith("missing"):
+        raise ValueError(f"there is no model {name}; set `likely.model` to another")
+    if name == "crash":
+        raise SystemExit("a library that ends the process")
+    if name == "slow-to-load":
+        for step in range(20):
+            progress("Converting the weights", step / 20)
+            time.sleep(0.1)
+    progress("Loading", None)
+    return FakeModel(name=name, during=slowly(30) if name == "slow" else lambda model: None)
+
+
+def list_models(settings: Settings) -> list[Entry]:
+    return [Entry("fake", "a script", True), Entry(settings.model, "the one in use", False)]
+
+
+if __name__ == "__main__":
+    if sys.argv[1:]:
+        serve_tcp(load_model, list_models, "127.0.0.1", int(sys.argv[1]))
+    serve_stdio(load_model, list_models)

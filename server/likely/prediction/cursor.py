@@ -25,6 +25,7 @@ from likely.prediction.context import (
 )
 from likely.prediction.distribution import Candidate, entropy, most_likely
 from likely.prediction.protocol import LanguageModel, LogProbabilities
+from likely.prediction.words import expand_words
 from likely.text.fragments import MAX_FRAGMENT, Cover, Fragments
 from likely.text.vocabulary import Ids, TokenIds, Vocabulary
 
@@ -37,6 +38,12 @@ NEGLIGIBLE = 1e-4
 
 _MAX_EXTENSIONS = 8
 """Rows spent on completing characters that tokens leave half."""
+
+_MAX_RIDERS = 6
+_WORTH_A_RIDE = 0.03
+_LEAST_RIDER = 1e-2
+"""Rows computed beforehand, beside one that is needed: how many at most, for candidates of
+which share at least, and how likely at least beside the candidate."""
 
 _BLOCK = 64
 """Likeliest tokens looked at together where only a few of them are wanted."""
@@ -101,17 +108,37 @@ def predict_raw(model: LanguageModel, context: Context, options: CursorOptions) 
     if not sequence:
         return Prediction((), 1.0, "raw", 0)
     (row,) = model.log_probabilities([sequence])
-    candidates = token_candidates(model.vocabulary, row, options.k)
+    k = _tokens_wanted(options)
+    candidates = token_candidates(model.vocabulary, row, k)
     if options.whole_characters:
-        candidates = _with_whole_characters(model, sequence, candidates, options.k, _anything)
+        candidates = _with_whole_characters(model, sequence, candidates, k, _anything)
+    candidates, residual = _in_units(model, sequence, candidates, options)
     return Prediction(
         candidates=candidates,
         rest=_rest(candidates),
         method="raw",
         context_tokens=len(sequence),
         separator_stood_in=context.separator_stood_in,
+        residual=residual,
         entropy=entropy(row),
     )
+
+
+def _tokens_wanted(options: CursorOptions) -> int:
+    """How many tokens to begin with: words may end up in another order than their tokens."""
+    return options.k if options.unit == "token" else max(options.k, _BLOCK)
+
+
+def _in_units(
+    model: LanguageModel,
+    prefix: TokenIds,
+    candidates: tuple[Candidate, ...],
+    options: CursorOptions,
+) -> tuple[tuple[Candidate, ...], float]:
+    """The candidates as they are, or expanded to words; and the residual."""
+    if options.unit == "token":
+        return candidates, 0.0
+    return expand_words(model, prefix, candidates, options.k)
 
 
 def token_candidates(
@@ -255,9 +282,49 @@ def weigh_covers(
                 boundary = float(weights[place[0]]) if len(place) else -math.inf
         if not missing:
             return CursorDistribution(total, tuple(overhanging), boundary - total)
-        heads = list(missing)
+        heads = list(missing | dict.fromkeys(_riders(model, covered, overhanging, total)))
         fetched = model.log_probabilities([prefix + head for head in heads])
         rows.update(zip(heads, fetched, strict=True))
+
+
+def _riders(
+    model: LanguageModel,
+    covered: Covered,
+    overhanging: Sequence[tuple[Cover, NDArray[np.float64]]],
+    log_total: float,
+) -> Iterator[TokenIds]:
+    """Heads that typing on along the likeliest candidates will ask for.
+
+    They ride along when a pass must be made anyway, which they make little longer, and spare
+    the passes of the next keystrokes.
+    """
+    if covered.method != "exact":
+        return
+    if not model.knows(covered.prefix):
+        return
+    fragments = fragments_of(model.vocabulary)
+    (first,) = model.log_probabilities([covered.prefix])
+    likely = [
+        (float(weights[place]), cover, int(cover.tokens[place]))
+        for cover, weights in overhanging
+        for place in most_likely(weights, _MAX_RIDERS)
+        if weights[place] > log_total + math.log(_WORTH_A_RIDE)
+    ]
+    riders = 0
+    for weight, cover, token in sorted(likely, key=lambda item: (-item[0], item[2])):
+        data = model.vocabulary.token_bytes(token)
+        word = covered.fragment[: len(covered.fragment) - cover.overhang] + data
+        for length in range(len(covered.fragment) + 1, len(word) + 1):
+            head = fragments.head(word, length)
+            # Beside the word itself, a head this unlikely will not matter.
+            if first[head[0]] < weight + math.log(_LEAST_RIDER):
+                continue
+            if model.knows(covered.prefix + head):
+                continue
+            yield head
+            riders += 1
+            if riders == _MAX_RIDERS:
+                return
 
 
 def _log_probability(
@@ -288,7 +355,8 @@ def _answer(model: LanguageModel, covered: Covered, options: CursorOptions) -> P
     if not covered.prefix:
         return predict_raw(model, covered.context, options)
     distribution = weigh_covers(model, covered)
-    candidates = cursor_candidates(model, covered, distribution, options)
+    tokens = cursor_candidates(model, covered, distribution, _tokens_wanted(options))
+    candidates, residual = _in_units(model, covered.prefix, tokens, options)
     prefix_space = covered.context.prefix_space and covered.fragment.startswith(b" ")
     hidden = prefix_space and len(covered.fragment) == len(covered.context.data)
     return Prediction(
@@ -299,6 +367,7 @@ def _answer(model: LanguageModel, covered: Covered, options: CursorOptions) -> P
         fragment=covered.fragment[1:] if hidden else covered.fragment,
         fragment_probability=math.exp(min(0.0, distribution.log_total)),
         separator_stood_in=covered.context.separator_stood_in,
+        residual=residual,
     )
 
 
@@ -306,11 +375,10 @@ def cursor_candidates(
     model: LanguageModel,
     covered: Covered,
     distribution: CursorDistribution,
-    options: CursorOptions,
+    k: int,
     negligible: float = NEGLIGIBLE,
 ) -> tuple[Candidate, ...]:
     """The `k` most likely continuations of the typed bytes, most likely first."""
-    k = options.k
     vocabulary = model.vocabulary
     found: list[Candidate] = []
     for cover, weights in distribution.overhanging:
@@ -324,8 +392,10 @@ def cursor_candidates(
     # the list is full without it; the boundary's mass is in the rest either way.
     share = math.exp(distribution.boundary_log_weight)
     least = sorted((c.probability for c in found), reverse=True)[k - 1 : k]
-    if share > max([negligible, options.min_probability, *least]):
-        (row,) = model.log_probabilities([covered.prefix + covered.boundary])
+    if share > max([negligible, *least]):
+        riders = _riders(model, covered, distribution.overhanging, distribution.log_total)
+        heads = dict.fromkeys([covered.boundary, *riders])
+        row, *_ = model.log_probabilities([covered.prefix + head for head in heads])
         for token, logprob in _boundary_tokens(model, covered, row, k):
             found.append(
                 _candidate(

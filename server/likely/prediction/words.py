@@ -1,0 +1,129 @@
+"""Whole words: token candidates expanded best-first to the next word boundary.
+
+A word's probability is the product along its tokens times the mass of the tokens that begin
+something new after it (Pimentel & Meister 2024, arXiv 2406.14561; Oh & Schuler 2024, arXiv
+2406.10851). What the search leaves unexpanded is the residual: figures are lower bounds.
+"""
+
+import heapq
+import math
+import unicodedata
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likely.prediction.distribution import Candidate, most_likely
+from likely.prediction.protocol import LanguageModel, LogProbabilities
+from likely.text.vocabulary import TokenIds, Vocabulary
+
+_MAX_ROWS = 24
+_BATCH = 4
+"""Rows per pass: four cost little more than one, since a pass mostly reads weights."""
+
+_CHILDREN = 12
+_APOSTROPHES = "'\u2019"
+_WITHOUT_SPACES = frozenset(
+    ["CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN", "IDEOGRAPHIC"]
+)
+
+
+def expand_words(
+    model: LanguageModel, prefix: TokenIds, candidates: Sequence[Candidate], k: int
+) -> tuple[tuple[Candidate, ...], float]:
+    """The `k` most likely words that begin with `candidates`, and the residual mass.
+
+    `candidates` are tokens after `prefix`; their ids start behind it. Punctuation and white
+    space stay the tokens they are, and so do scripts that write no spaces between words.
+    """
+    heap: list[tuple[float, TokenIds, bool, Candidate]] = []
+    for candidate in candidates:
+        _push(heap, candidate, complete=not _is_open(candidate.insertion))
+    words: list[Candidate] = []
+    budget = _MAX_ROWS
+    residual = 0.0
+    while heap and len(words) < k:
+        if heap[0][2]:
+            words.append(heapq.heappop(heap)[3])
+            continue
+        if not budget:
+            break
+        # Only what stands before the next finished word can come before it.
+        batch: list[Candidate] = []
+        while heap and not heap[0][2] and len(batch) < min(_BATCH, budget):
+            batch.append(heapq.heappop(heap)[3])
+        budget -= len(batch)
+        rows = model.log_probabilities([prefix + candidate.ids for candidate in batch])
+        for candidate, row in zip(batch, rows, strict=True):
+            residual += _expand(heap, model.vocabulary, candidate, row)
+    residual += math.fsum(item[3].probability for item in heap if not item[2])
+    finished = [item[3] for item in sorted(heap) if item[2]]
+    return tuple([*words, *finished][:k]), residual
+
+
+def _push(
+    heap: list[tuple[float, TokenIds, bool, Candidate]], candidate: Candidate, *, complete: bool
+) -> None:
+    heapq.heappush(heap, (-candidate.logprob, candidate.ids, complete, candidate))
+
+
+def _expand(
+    heap: list[tuple[float, TokenIds, bool, Candidate]],
+    vocabulary: Vocabulary,
+    candidate: Candidate,
+    row: LogProbabilities,
+) -> float:
+    """Push the word that `candidate` is and the longer ones; returns the mass left out."""
+    continues = _continuing(vocabulary)
+    probabilities = np.exp(row.astype(np.float64))
+    ended = float(probabilities[~continues].sum())
+    if ended > 0:
+        logprob = candidate.logprob + math.log(ended)
+        word = Candidate(candidate.insertion, candidate.ids, math.exp(logprob), logprob)
+        _push(heap, word, complete=True)
+    masked = np.where(continues, row, -np.inf)
+    expanded = 0.0
+    for token in most_likely(masked, _CHILDREN):
+        if not continues[token]:
+            break
+        insertion = candidate.insertion + vocabulary.token_bytes(token)
+        logprob = candidate.logprob + float(row[token])
+        longer = Candidate(insertion, (*candidate.ids, token), math.exp(logprob), logprob)
+        expanded += probabilities[token]
+        _push(heap, longer, complete=not _is_open(insertion))
+    return candidate.probability * max(0.0, 1.0 - ended - expanded)
+
+
+def _is_open(insertion: bytes) -> bool:
+    """Whether a word that ends `insertion` may still go on."""
+    text = insertion.decode(errors="ignore")
+    return bool(text) and _is_word_character(text[-1]) and not _writes_no_spaces(text[-1])
+
+
+@lru_cache(maxsize=4)
+def _continuing(vocabulary: Vocabulary) -> NDArray[np.bool_]:
+    """Which tokens continue a word that stands before them; shape (vocabulary size,)."""
+    return np.array(
+        [_continues(vocabulary.token_bytes(i)) for i in range(len(vocabulary))], dtype=np.bool_
+    )
+
+
+def _continues(token: bytes) -> bool:
+    try:
+        text = token.decode()
+    except UnicodeDecodeError:
+        # Half a character: nearly always a letter's, and it may not end a word.
+        return True
+    if len(text) > 1 and text[0] in _APOSTROPHES:
+        return text[1].isalpha()
+    return bool(text) and _is_word_character(text[0])
+
+
+def _is_word_character(character: str) -> bool:
+    """Letters, marks, numbers and the underscore: words of prose and identifiers of code."""
+    return character == "_" or unicodedata.category(character)[0] in "LMN"
+
+
+def _writes_no_spaces(character: str) -> bool:
+    return unicodedata.name(character, "").split(" ", 1)[0].split("-")[0] in _WITHOUT_SPACES

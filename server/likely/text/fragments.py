@@ -348,6 +348,8 @@ def _completions(cut: bytes) -> tuple[str, ...]:
     """One character per class among those whose UTF-8 starts with `cut`."""
     lead = cut[0]
     length = 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
+    if len(cut) >= length:
+        return ()  # it begins inside a character: a token across two of them
     mask = (0x1F, 0x0F, 0x07)[length - 2]
     first = lead & mask
     for byte in cut[1:]:

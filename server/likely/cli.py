@@ -34,14 +34,12 @@ def main() -> NoReturn:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     try:
-        commands.main(prog_name="likely", standalone_mode=False)
+        left_with = commands.main(prog_name="likely", standalone_mode=False)
         sys.stdout.flush()
-        status = _OK
+        status = left_with if isinstance(left_with, int) else _OK
     except click.UsageError as error:
         context = error.ctx.command_path if error.ctx else "likely"
         status = _fail(f"{error.format_message()} See `{context} --help`.", _BAD_INPUT)
-    except click.exceptions.Exit as leaving:
-        status = leaving.exit_code
     except click.Abort:
         status = _fail("interrupted", _FAILED)
     except ModelUnavailableError as error:
@@ -235,7 +233,7 @@ def doctor(model: str, device: str, threads: int | None) -> None:
     for problem in problems:
         click.echo(f"wrong: {problem}")
     if problems:
-        raise click.exceptions.Exit(_FAILED)
+        sys.exit(_FAILED)
     click.echo("nothing is wrong")
 
 

@@ -192,7 +192,12 @@ def predict(
     data = _utf8(text) if isinstance(text, str) else text
     language_model = _loaded(model, device, threads, revision, offline)
     options = CursorOptions(
-        k=k, mode=mode, context_tokens=context_tokens, document_start=document_start
+        k=k,
+        mode=mode,
+        context_tokens=context_tokens,
+        document_start=document_start,
+        # The textbook's list holds tokens as they are, half characters too.
+        whole_characters=mode == "exact",
     )
     prediction = predict_at_cursor(language_model, _text_before(data, context_tokens), options)
     return NextTokens(data, language_model.name, mode, prediction)

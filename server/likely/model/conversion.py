@@ -9,6 +9,7 @@ import contextlib
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -74,7 +75,7 @@ def _run_child(arguments: list[str], shown: str, folder: Path, progress: Progres
                 case "progress":
                     progress(message["text"], message["fraction"])
                 case "no space":
-                    raise no_space(folder.parent, shown, message["needed"])
+                    raise no_space(folder.parent, shown)
                 case "error":
                     raise ModelError(message["text"])
         if process.wait() != 0:
@@ -88,8 +89,6 @@ def _run_child(arguments: list[str], shown: str, folder: Path, progress: Progres
 
 
 def _convert(gguf: Path, folder: Path, shown: str, report: Report) -> None:
-    import shutil
-
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -100,9 +99,10 @@ def _convert(gguf: Path, folder: Path, shown: str, report: Report) -> None:
     tokenizer = AutoTokenizer.from_pretrained(gguf.parent, **source)
     tokenizer.save_pretrained(folder)
     report(f"Converting {shown}: weights", _TOKENIZER_DONE)
-    model, loaded = AutoModelForCausalLM.from_pretrained(
+    read: Any = AutoModelForCausalLM.from_pretrained(
         gguf.parent, dtype=torch.float32, output_loading_info=True, **source
     )
+    model, loaded = read
     if missing := sorted(loaded["missing_keys"]):
         raise ModelError(
             f"{gguf} lacks weights ({missing[0]} and so on): get the whole file, or another model"
@@ -183,27 +183,26 @@ def _child(task: str, source: Path, folder: Path, shown: str) -> int:
             send(kind="progress", text=text, fraction=rounded)
 
     try:
-        if task == "tokenizer":
-            _build_tokenizer(source, folder, shown, report)
-        else:
-            _convert(source, folder, shown, report)
-    except ModelError as error:
-        send(kind="error", text=str(error))
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            send(kind="no space", needed=None)
-        else:
-            send(kind="error", text=f"cannot convert {shown}: {_first_line(error)}")
+        (_build_tokenizer if task == "tokenizer" else _convert)(source, folder, shown, report)
     except MemoryError:
         return 1
-    except Exception as error:  # whatever a broken file makes its readers raise
-        reason = _first_line(error)
-        if "not supported" in reason:
-            text = f"{shown} cannot be converted ({reason}): choose another model"
-        else:
-            text = f"{shown} is truncated or corrupt ({reason}): get the file again"
-        send(kind="error", text=text)
+    except Exception as error:
+        send(**_explained(error, shown))
     return 0
+
+
+def _explained(error: Exception, shown: str) -> dict[str, Any]:
+    """Return the message to send for `error`, which may be anything a broken file makes raise."""
+    reason = _first_line(error)
+    if isinstance(error, ModelError):
+        text = str(error)
+    elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return {"kind": "no space"}
+    elif "not supported" in reason:
+        text = f"{shown} cannot be converted ({reason}): choose another model"
+    else:
+        text = f"{shown} is truncated or corrupt ({reason}): get the file again"
+    return {"kind": "error", "text": text}
 
 
 if __name__ == "__main__":

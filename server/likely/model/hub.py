@@ -74,7 +74,7 @@ def fetch(identifier: str, revision: str | None, progress: Progress) -> Path:
     """
     import huggingface_hub
     from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import disable_progress_bars
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
     disable_progress_bars()
     api = huggingface_hub.HfApi(library_name="likely")
@@ -92,9 +92,7 @@ def fetch(identifier: str, revision: str | None, progress: Progress) -> Path:
         wanted = {name: sizes[name] for name in _wanted(sizes, identifier)}
         config = api.hf_hub_download(identifier, "config.json", revision=info.sha)
         check_architecture(read_config(Path(config).parent, identifier), identifier)
-        return _download(
-            api, identifier, revision, {name: sizes[name] for name in wanted}, progress
-        )
+        return _download(identifier, revision, wanted, progress)
     except HFValidationError:
         raise not_a_model(identifier) from None
     except ModelError:
@@ -105,11 +103,11 @@ def fetch(identifier: str, revision: str | None, progress: Progress) -> Path:
 
 def cached() -> list[CachedModel]:
     """Return the causal language models in the hub's cache, by name."""
-    from huggingface_hub import scan_cache_dir
+    from huggingface_hub import constants, scan_cache_dir
     from huggingface_hub.errors import CacheNotFound
 
     try:
-        repositories = scan_cache_dir().repos
+        repositories = scan_cache_dir(constants.HF_HUB_CACHE).repos
     except (CacheNotFound, OSError):
         return []
     found = []
@@ -122,11 +120,11 @@ def cached() -> list[CachedModel]:
 
 def remove(identifier: str) -> int:
     """Remove every revision of the model from the hub's cache; return the bytes freed."""
-    from huggingface_hub import scan_cache_dir
+    from huggingface_hub import constants, scan_cache_dir
     from huggingface_hub.errors import CacheNotFound
 
     try:
-        cache = scan_cache_dir()
+        cache = scan_cache_dir(constants.HF_HUB_CACHE)
     except CacheNotFound:
         return 0
     revisions = [

@@ -23,4 +23,6 @@ def silent(message: str, fraction: float | None) -> None:
 
 def size_text(size: int) -> str:
     """Return a size in bytes as people read it: `93 MB`, `1.5 GB`."""
+    if size < 1e6:
+        return f"{size / 1e3:.0f} kB"
     return f"{size / 1e6:.0f} MB" if size < 999.5e6 else f"{size / 1e9:.1f} GB"

@@ -20,7 +20,7 @@ from likely.model.reporting import ModelError as ModelError
 from likely.model.reporting import ModelUnavailableError as ModelUnavailableError
 from likely.model.reporting import Progress as Progress
 from likely.model.reporting import silent
-from likely.model.store import Store, cache_directory, storage_error
+from likely.model.store import Build, Store, cache_directory, storage_error
 
 DEFAULT_MODEL = default_model.NAME
 # Names a folder with the weights of the notebook this project grew from.
@@ -198,17 +198,24 @@ def _converted(gguf: Path, shown: str, store: Store, progress: Progress) -> Path
     return _prepared(store, name, shown, build, progress)
 
 
-def _prepared(store: Store, name: str, shown: str, build: Any, progress: Progress) -> Path:
+def _prepared(store: Store, name: str, shown: str, build: Build, progress: Progress) -> Path:
     folder = store.prepare(name, shown, build, progress)
     try:
-        checkpoint.check_weights(folder, shown)
-        if checkpoint.has_tokenizer(folder, shown):
-            return folder
+        _check_files(folder, shown)
     except ModelError:
         # Somebody or a failing disk damaged it after it was made: make it anew.
         progress(f"The cached {shown} is damaged", None)
-    store.remove(name, shown)
-    return store.prepare(name, shown, build, progress)
+        store.remove(name, shown)
+        folder = store.prepare(name, shown, build, progress)
+        _check_files(folder, shown)
+    return folder
+
+
+def _check_files(folder: Path, shown: str) -> None:
+    checkpoint.read_config(folder, shown)
+    checkpoint.check_weights(folder, shown)
+    if not checkpoint.has_tokenizer(folder, shown):
+        raise checkpoint.missing_tokenizer(shown)
 
 
 def _hub(

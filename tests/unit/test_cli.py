@@ -1,0 +1,350 @@
+"""The command line: its contracts, its messages, and how little it imports."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+import pytest
+from huggingface_hub import constants
+
+import tiny_models
+from likely import __version__, cli, next_tokens
+from likely.model import sources
+
+PHRASE = "This weekend I plan to"
+
+
+class Done(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """Run a command in this process, with a cache of its own and no network."""
+    monkeypatch.setenv("LIKELY_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+
+    def command(*arguments: str, stdin: bytes = b"") -> Done:
+        monkeypatch.setattr(sys, "argv", ["likely", *arguments])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        with pytest.raises(SystemExit) as leaving:
+            cli.main()
+        return Done(int(leaving.value.code or 0), *capsys.readouterr())
+
+    return command
+
+
+@pytest.fixture(scope="session")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(tiny_models.write_llama(tmp_path_factory.mktemp("llama")))
+
+
+def one_line(done: Done) -> str:
+    """Return what a failed command said: one line, no traceback, nothing on stdout."""
+    assert done.out == ""
+    assert done.err.endswith("\n")
+    assert done.err.count("\n") == 1
+    assert done.err.startswith("likely: ")
+    return done.err
+
+
+# --- predict --------------------------------------------------------------------------------
+
+
+def test_predict_prints_a_table_with_bars_and_the_rest(run: Run, llama: str) -> None:
+    done = run("predict", PHRASE, "-k", "3", "--model", llama)
+    assert done.status == 0
+    lines = done.out.splitlines()
+    assert [line.split()[0] for line in lines[:5]] == ["#", "1", "2", "3", "rest"]
+    assert all("█" in line for line in lines[1:4])
+    assert lines[5].startswith(f"{llama} · raw · ")
+    assert done.err == ""
+
+
+def test_predict_prints_json_alone(run: Run, llama: str) -> None:
+    done = run("predict", PHRASE, "--json", "--model", llama)
+    assert (done.status, done.err) == (0, "")
+    found = json.loads(done.out)
+    assert found["model"] == llama
+    assert found["mode"] == "raw"
+    assert found["text"] == PHRASE
+    assert [entry["rank"] for entry in found["candidates"]] == list(range(1, 11))
+    total = sum(entry["probability"] for entry in found["candidates"])
+    assert total + found["rest"] == pytest.approx(1)
+    for entry in found["candidates"]:
+        assert bytes.fromhex(entry["bytes"]).decode(errors="replace") == entry["text"]
+
+
+def test_predict_agrees_with_a_plain_forward_pass(run: Run, llama: str) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    ids = AutoTokenizer.from_pretrained(llama)(PHRASE, return_tensors="pt")["input_ids"]
+    model = AutoModelForCausalLM.from_pretrained(llama)
+    row = torch.softmax(model(ids).logits[0, -1], dim=-1)
+    found = json.loads(run("predict", PHRASE, "--json", "--model", llama).out)
+    assert found["context_tokens"] == ids.shape[1]
+    for entry in found["candidates"]:
+        assert entry["probability"] == pytest.approx(float(row[entry["ids"][0]].detach()), abs=1e-5)
+
+
+def test_predict_reads_standard_input_as_it_is(run: Run, llama: str) -> None:
+    read = json.loads(run("predict", "-", "--json", "--model", llama, stdin=b"I plan\r\n ").out)
+    assert read["text"] == "I plan\r\n "
+    given = json.loads(run("predict", "I plan\r\n ", "--json", "--model", llama).out)
+    assert read == given
+
+
+def test_predict_in_exact_mode_tells_the_fragment(run: Run, llama: str) -> None:
+    done = run("predict", "I plan to vis", "--mode", "exact", "--json", "--model", llama)
+    found = json.loads(done.out)
+    assert found["mode"] == "exact"
+    assert found["method"] in ("exact", "healed", "raw")
+    assert "fragment" in found
+    assert "fragment_probability" in found
+
+
+def test_predict_on_nothing_says_that_the_separator_stood_in(run: Run, llama: str) -> None:
+    assert json.loads(run("predict", "", "--json", "--model", llama).out)["separator_stood_in"]
+    assert "separator" in run("predict", "", "--model", llama).out
+
+
+def test_document_start_makes_a_difference(run: Run, llama: str) -> None:
+    tokens = {
+        start: json.loads(
+            run("predict", "to", "--json", "--model", llama, "--document-start", start).out
+        )["context_tokens"]
+        for start in ("none", "bos")
+    }
+    assert tokens["bos"] == tokens["none"] + 1
+
+
+def test_the_context_is_bounded(run: Run, llama: str) -> None:
+    text = "This weekend I plan to visit the lake. " * 200
+    arguments = ("predict", text, "--json", "--model", llama, "--context-tokens", "32")
+    assert json.loads(run(*arguments).out)["context_tokens"] <= 32
+
+
+@pytest.mark.parametrize("text", ["naïve 🙂 日本", "<|endoftext|>", "a\x00b", "   ", "\n\n"])
+def test_predict_takes_any_text(run: Run, llama: str, text: str) -> None:
+    done = run("predict", "-", "--json", "--model", llama, stdin=text.encode())
+    assert done.status == 0
+    assert json.loads(done.out)["text"] == text
+
+
+# --- mistakes -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["predict"], "Missing argument 'TEXT'"),
+        (["predict", "x", "-k", "0"], "Invalid value for '-k'"),
+        (["predict", "x", "-k", "ten"], "Invalid value for '-k'"),
+        (["predict", "x", "--mode", "fuzzy"], "Invalid value for '--mode'"),
+        (["predict", "x", "--device", "tpu"], "Invalid value for '--device'"),
+        (["predict", "x", "--context-tokens", "3"], "Invalid value for '--context-tokens'"),
+        (["predict", "x", "--document-start", "eos"], "Invalid value for '--document-start'"),
+        (["predict", "x", "--nonsense"], "No such option"),
+        (["nonsense"], "No such command 'nonsense'"),
+        (["models", "nonsense"], "No such command 'nonsense'"),
+        (["predict", "x", "--model", "/no/such/folder"], "there is no file or folder"),
+        (["predict", "x", "--model", "not a model"], "neither smollm2-135m"),
+        (["predict", "x", "--model", "org/name"], "org/name is not on this machine"),
+        (["predict", "x", "--model", "org/name", "--offline"], "offline is set"),
+        (["models", "fetch", "org/name"], "org/name is not on this machine"),
+        (["models", "remove", "smollm2-135m"], "smollm2-135m is not cached"),
+        (["models", "remove", "org/name"], "org/name is not cached"),
+        (["models", "path", "/no/such/folder"], "there is no file or folder"),
+        (["serve", "--tcp", "nonsense"], "give HOST:PORT"),
+        (["serve", "--tcp", "127.0.0.1:99999"], "give HOST:PORT"),
+        (["serve", "--tcp", "*:8765"], "name the address"),
+        (["serve", "--stdio", "--tcp", "8765"], "choose one of --stdio and --tcp"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(run: Run, arguments: list[str], expected: str) -> None:
+    done = run(*arguments)
+    assert done.status == 2
+    assert expected in one_line(done)
+
+
+def test_standard_input_that_is_no_text_is_a_mistake(run: Run) -> None:
+    done = run("predict", "-", stdin=b"abc\xff")
+    assert done.status == 2
+    assert "not UTF-8 at byte 3" in one_line(done)
+
+
+def test_a_machine_that_cannot_is_one_line_and_status_1(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> Path:
+        raise sources.ModelUnavailableError("no space left in /cache for smollm2-135m: free some")
+
+    monkeypatch.setattr(sources, "locate", full)
+    done = run("models", "path", "smollm2-135m")
+    assert done.status == 1
+    assert "no space left" in one_line(done)
+
+
+def test_an_interruption_is_one_line_and_status_1(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> Path:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sources, "locate", interrupted)
+    done = run("models", "path", "smollm2-135m")
+    assert done.status == 1
+    assert "interrupted" in done.err
+
+
+# --- models, doctor, serve ------------------------------------------------------------------
+
+
+def test_path_prints_the_folder_alone(run: Run, llama: str) -> None:
+    assert run("models", "path", llama) == (0, f"{llama}\n", "")
+
+
+def test_models_lists_the_default_first(run: Run) -> None:
+    for arguments in (["models"], ["models", "list"]):
+        done = run(*arguments)
+        assert done.status == 0
+        lines = done.out.splitlines()
+        assert lines[1].split()[:2] == ["smollm2-135m", "-"]
+        assert "distilgpt2" in done.out
+
+
+def test_doctor_finds_a_model_that_works(run: Run, llama: str) -> None:
+    done = run("doctor", "--model", llama)
+    assert done.status == 0
+    assert "nothing is wrong" in done.out
+    for subject in ("likely", "python", "torch", "devices", "threads", "cache", "model", "trial"):
+        assert f"\n{subject} " in f"\n{done.out}"
+
+
+def test_doctor_does_not_mind_a_model_that_is_not_fetched_yet(run: Run) -> None:
+    done = run("doctor")
+    assert done.status == 0
+    assert "`likely models fetch smollm2-135m` gets it" in done.out
+
+
+def test_doctor_says_what_is_wrong(run: Run, tmp_path: Path) -> None:
+    folder = tiny_models.write_llama(tmp_path / "broken")
+    os.truncate(folder / "model.safetensors", 1000)
+    done = run("doctor", "--model", str(folder))
+    assert done.status == 1
+    assert "wrong: " in done.out
+    assert "is truncated" in done.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], ("stdio",)),
+        (["--stdio"], ("stdio",)),
+        (["--tcp", "8765"], ("tcp", "127.0.0.1", 8765)),
+        (["--tcp", ":8765"], ("tcp", "127.0.0.1", 8765)),
+        (["--tcp", "[::1]:8765"], ("tcp", "::1", 8765)),
+        (["--tcp", "0.0.0.0:8765"], ("tcp", "0.0.0.0", 8765)),
+    ],
+)
+def test_serve_listens_on_this_machine_unless_told_otherwise(
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    expected: tuple[object, ...],
+) -> None:
+    served: list[tuple[object, ...]] = []
+    server = types.ModuleType("likely.lsp.server")
+
+    def serve(kind: str, *where: object) -> NoReturn:
+        served.append((kind, *where))
+        sys.exit(0)
+
+    server.serve_stdio = lambda load, listed: serve("stdio")  # type: ignore[attr-defined]
+    server.serve_tcp = lambda load, listed, *where: serve("tcp", *where)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "likely.lsp.server", server)
+    done = run("serve", *arguments)
+    assert (done.status, served) == (0, [expected])
+    assert ("can read what is typed" in done.err) == (expected[1:2] == ("0.0.0.0",))
+
+
+def test_help_and_version(run: Run) -> None:
+    assert run("--version").out == f"likely, version {__version__}\n"
+    for arguments in ([], ["--help"], ["predict", "-h"], ["models", "--help"]):
+        done = run(*arguments)
+        assert (done.status, done.err) == (0, "")
+        assert "Usage: likely" in done.out
+
+
+# --- the process ----------------------------------------------------------------------------
+
+
+def test_the_module_runs_as_a_program_and_a_closed_pipe_is_no_traceback(llama: str) -> None:
+    command = [sys.executable, "-m", "likely", "predict", PHRASE, "--model", llama]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    assert done.stderr == ""
+    assert "#####" in done.stdout
+    assert done.stdout.isascii()
+
+    process = subprocess.Popen(
+        [*command, "-k", "300"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    with process.stderr:
+        assert process.stderr.read() == ""
+    assert process.wait() == 1
+
+
+def test_the_command_line_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; import likely.cli; "
+        "heavy = ('torch', 'transformers', 'numpy', 'rich', 'huggingface_hub', 'pygls'); "
+        "print([m for m in heavy if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+# --- the Python function --------------------------------------------------------------------
+
+
+def test_the_function_keeps_the_model_between_calls(
+    llama: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import likely
+
+    first = likely.predict_next_tokens(PHRASE, 5, model=llama)
+    assert isinstance(first, next_tokens.NextTokens)
+    assert len(first) == 5
+
+    def never(*_: object, **__: object) -> Path:
+        raise AssertionError
+
+    monkeypatch.setattr(sources, "locate", never)
+    again = likely.predict_next_tokens(PHRASE.encode(), k=3, model=llama)
+    assert list(again) == list(first[:3])
+
+
+def test_the_function_takes_lone_surrogates(llama: str) -> None:
+    import likely
+
+    lone = likely.predict_next_tokens("a\ud800", model=llama)
+    assert list(lone) == list(likely.predict_next_tokens("a\ufffd", model=llama))
+    pair = likely.predict_next_tokens("\ud83d\ude42", model=llama)
+    assert list(pair) == list(likely.predict_next_tokens("🙂", model=llama))

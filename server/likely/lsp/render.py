@@ -18,6 +18,7 @@ Rows = Sequence[tuple[str, ...]]
 
 BAR_WIDTH = 16
 _EIGHTHS = " ▏▎▍▌▋▊▉"
+_LONGEST_TYPED = 20
 _METHODS: dict[Method, str] = {
     "exact": "exact: given the characters typed, over all tokenizations",
     "healed": "healed: given the typed part of one token, an approximation",
@@ -105,8 +106,14 @@ def visible_fragment(fragment: bytes, before: bytes) -> str:
 
 
 def label(fragment: str, insertion: str) -> str:
-    """What an item is called: white space visible, an indentation cut to its last character."""
-    return show((re.sub(r"^[ \t]+(?=[ \t])", "", fragment) + insertion).encode())
+    """What an item is called, white space visible: the word it completes, or what it adds."""
+    if not (insertion[0].isalnum() or insertion[0] == "_"):
+        return show(insertion.encode())
+    # Of an indentation the last character is enough, of an endless word its end.
+    typed = re.sub(r"^[ \t]+(?=[ \t])", "", fragment)
+    if len(typed) > _LONGEST_TYPED:
+        typed = "…" + typed[-_LONGEST_TYPED:]
+    return show((typed + insertion).encode())
 
 
 def documentation(answer: Answer, rank: int, client: Client) -> types.MarkupContent:

@@ -159,7 +159,8 @@ class NextTokens(Sequence[Candidate]):
             for row in self.rows()
         )
         return (
-            '<table><thead><tr><th></th><th style="text-align:left">token</th><th>id</th>'
+            '<table style="color:inherit;white-space:nowrap"><thead><tr><th></th>'
+            '<th style="text-align:left">token</th><th>id</th>'
             f"<th>probability</th><th></th></tr></thead><tbody>{body}"
             '<tr><td></td><td style="text-align:left;opacity:.6">rest</td><td></td>'
             f'<td style="text-align:right;opacity:.6">{percent(self.rest)}</td><td></td></tr>'

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 from rich.console import Console
-from rich.progress import BarColumn, SpinnerColumn, TaskProgressColumn, TextColumn
+from rich.progress import (
+    BarColumn,
+    SpinnerColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
@@ -63,15 +69,35 @@ def showing_progress() -> Iterator[Progress]:
         TextColumn("{task.description}"),
         BarColumn(),
         TaskProgressColumn(),
+        TimeElapsedColumn(),
     )
     with Bar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("Starting", total=None)
+        step = _Step(bar, "Starting")
 
         def report(message: str, fraction: float | None) -> None:
-            total = None if fraction is None else 1.0
-            bar.update(task, description=message, completed=fraction or 0.0, total=total)
+            nonlocal step
+            if message != step.message:
+                step.end()
+                step = _Step(bar, message)
+            step.reach(fraction)
 
         yield report
+
+
+class _Step:
+    """One line of progress; its bar pulses until a fraction is known."""
+
+    def __init__(self, bar: Bar, message: str) -> None:
+        self.message = message
+        self._bar = bar
+        self._task = bar.add_task(message, total=None)
+
+    def reach(self, fraction: float | None) -> None:
+        if fraction is not None:
+            self._bar.update(self._task, completed=fraction, total=1.0)
+
+    def end(self) -> None:
+        self._bar.remove_task(self._task)
 
 
 def _logged() -> Progress:

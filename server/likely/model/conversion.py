@@ -7,6 +7,8 @@ standard output, one JSON object a line, and ends when its parent does.
 
 import contextlib
 import errno
+import functools
+import importlib
 import json
 import os
 import shutil
@@ -28,10 +30,6 @@ from likely.model.checkpoint import (
 from likely.model.reporting import ModelError, ModelUnavailableError, Progress
 from likely.model.store import no_space
 
-# Shares of the time a conversion takes, as measured on the default model.
-_TOKENIZER_DONE = 0.3
-_WEIGHTS_READ = 0.9
-
 Report = Callable[[str, float | None], None]
 
 
@@ -44,11 +42,13 @@ def convert_gguf(gguf: Path, folder: Path, shown: str, progress: Progress) -> No
     with gguf.open("rb") as file:
         if file.read(4) != b"GGUF":
             raise ModelError(f"{gguf} is no GGUF file: get the file again, or name another")
+    progress(f"Converting {shown}", None)
     _run_child(["gguf", str(gguf), str(folder)], shown, folder, progress)
 
 
 def build_tokenizer(source: Path, folder: Path, shown: str, progress: Progress) -> None:
     """Write a tokenizer.json to `folder` from the older tokenizer files in `source`."""
+    progress(f"Building the tokenizer of {shown}", None)
     _run_child(["tokenizer", str(source), str(folder)], shown, folder, progress)
 
 
@@ -94,11 +94,12 @@ def _convert(gguf: Path, folder: Path, shown: str, report: Report) -> None:
 
     from likely.model import weights_file
 
-    report(f"Converting {shown}: tokenizer", 0.0)
+    _read_gguf_once()
+    report(f"Converting {shown}: tokenizer", None)
     source = {"gguf_file": gguf.name, "local_files_only": True}
     tokenizer = AutoTokenizer.from_pretrained(gguf.parent, **source)
     tokenizer.save_pretrained(folder)
-    report(f"Converting {shown}: weights", _TOKENIZER_DONE)
+    report(f"Converting {shown}: weights", None)
     read: Any = AutoModelForCausalLM.from_pretrained(
         gguf.parent, dtype=torch.float32, output_loading_info=True, **source
     )
@@ -130,16 +131,23 @@ def _convert(gguf: Path, folder: Path, shown: str, report: Report) -> None:
     weights_file.write(
         folder / WEIGHTS,
         {name: tensors[name] for name in weights_file.in_fusing_order(tensors)},
-        lambda share: report(
-            f"Converting {shown}: writing", _WEIGHTS_READ + (1 - _WEIGHTS_READ) * share
-        ),
+        lambda share: report(f"Converting {shown}: writing", share),
     )
 
 
-def _build_tokenizer(source: Path, folder: Path, shown: str, report: Report) -> None:
+def _read_gguf_once() -> None:
+    """Halve the time: transformers parses the file three times, in Python.
+
+    It also builds the same table of tensor names for every module of the model.
+    """
+    gguf: Any = importlib.import_module("gguf")
+    gguf.GGUFReader = functools.lru_cache(maxsize=1)(gguf.GGUFReader)
+    gguf.get_tensor_name_map = functools.lru_cache(maxsize=1)(gguf.get_tensor_name_map)
+
+
+def _build_tokenizer(source: Path, folder: Path, shown: str) -> None:
     from transformers import AutoTokenizer
 
-    report(f"Building the tokenizer of {shown}", None)
     try:
         tokenizer = AutoTokenizer.from_pretrained(
             source, local_files_only=True, trust_remote_code=False
@@ -183,7 +191,10 @@ def _child(task: str, source: Path, folder: Path, shown: str) -> int:
             send(kind="progress", text=text, fraction=rounded)
 
     try:
-        (_build_tokenizer if task == "tokenizer" else _convert)(source, folder, shown, report)
+        if task == "tokenizer":
+            _build_tokenizer(source, folder, shown)
+        else:
+            _convert(source, folder, shown, report)
     except MemoryError:
         return 1
     except Exception as error:

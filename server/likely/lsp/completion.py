@@ -3,6 +3,7 @@
 from lsprotocol import types
 
 from likely.lsp import asking, render
+from likely.lsp.idle import look_ahead_of
 from likely.lsp.session import Session, owned
 from likely.prediction.cursor import predict_at_cursor
 
@@ -29,6 +30,7 @@ async def complete(session: Session, params: types.CompletionParams) -> types.Co
     if prediction is None:
         return types.CompletionList(is_incomplete=True, items=[])
 
+    look_ahead_of(session, model, uri, text, options)
     answer = render.Answer(prediction, options.unit, model.name, model.vocabulary)
     session.last_answer = answer
     command = session.suggest_command if settings.completion.continue_after_accept else None

@@ -133,7 +133,7 @@ class LikelyServer(LanguageServer):
         self._latest_document = uri
         document = self.session.documents.find(uri)
         if document is not None and self.session.model is not None:
-            from likely.lsp.prefill import prefill_beginning
+            from likely.lsp.idle import prefill_beginning
 
             prefill_beginning(self.session, uri, document)
 

@@ -1,0 +1,37 @@
+"""Idle work: what will be asked next goes through the model before anyone asks."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from likely.lsp import asking
+from likely.lsp.documents import Document
+from likely.lsp.served_model import ServedModel
+from likely.lsp.session import Session
+from likely.prediction.context import TextBefore
+from likely.prediction.cursor import CursorOptions
+from likely.prediction.lookahead import look_ahead
+
+
+def prefill_beginning(session: Session, uri: str, document: Document) -> None:
+    """Prepare for typing in a document just opened: its first window, wherever in it that is."""
+    if (model := session.model) is not None and session.settings.completion.enabled:
+        beginning = document.beginning(asking.bytes_needed(session.settings, model))
+        if beginning.strip():
+            options = asking.options(session.settings, model)
+            look_ahead_of(session, model, uri, TextBefore(beginning, 0), options)
+
+
+def look_ahead_of(
+    session: Session, model: ServedModel, uri: str, text: TextBefore, options: CursorOptions
+) -> None:
+    """Compute what the likeliest next keystrokes after `text` will need."""
+    if not session.settings.look_ahead:
+        return
+
+    def steps() -> Iterator[None]:
+        if session.model is model:
+            model.owner = uri
+            # Words are expanded from tokens: what these need is needed first.
+            yield from look_ahead(model, text, replace(options, unit="token"))
+
+    session.when_idle(steps)

@@ -2,8 +2,10 @@
 
 import asyncio
 import copy
+import json
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +61,8 @@ class Client(pytest_lsp.LanguageClient):
 
     def __init__(self) -> None:
         super().__init__(converter_factory=default_converter)
-        self.answers_configuration = True
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
         self.statuses: list[dict[str, Any]] = []
         self.registered: dict[str, types.Registration] = {}
         self.log = b""
@@ -67,8 +70,7 @@ class Client(pytest_lsp.LanguageClient):
         self.versions: dict[str, int] = {}
 
         async def configure(params: types.ConfigurationParams) -> list[Any]:
-            while not self.answers_configuration:
-                await asyncio.sleep(0.05)
+            await self.may_answer.wait()
             return [self.get_configuration(section=item.section) for item in params.items]
 
         def register(params: types.RegistrationParams) -> None:
@@ -155,6 +157,30 @@ class Client(pytest_lsp.LanguageClient):
 
         await eventually(answered)
 
+    async def request(self, method: str, params: Any) -> Any:
+        """Send a request of any kind."""
+        sent = self.protocol.send_request_async(method, params)  # type: ignore[no-untyped-call]
+        return await asyncio.wait_for(sent, PATIENCE)
+
+    async def request_as_it_is(self, method: str, params: Any) -> Any:
+        """Send a request that the library would refuse to write."""
+        response: Future[Any] = Future()
+        self.protocol._request_futures[method] = response
+        message = {"jsonrpc": "2.0", "id": method, "method": method, "params": params}
+        self.send_as_it_is(message)
+        return await asyncio.wait_for(asyncio.wrap_future(response), PATIENCE)
+
+    def send_as_it_is(self, message: dict[str, Any]) -> None:
+        """Send a message that the library would refuse to write."""
+        body = json.dumps(message).encode()
+        assert self.process.stdin
+        self.process.stdin.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+
+    def registration(self, method: str) -> dict[str, Any]:
+        """The options with which the server registered for a method; empty where it did not."""
+        found = self.registered.get(method)
+        return dict(found.register_options or {}) if found else {}
+
     def set_settings(self, **settings: Any) -> None:
         """Change settings in the way of a client that is asked for them."""
         self.set_configuration({"likely": settings})
@@ -186,14 +212,18 @@ async def connected(
 ) -> AsyncIterator[Client]:
     """A server process and a client; `settings` are what the client answers when asked."""
     client = Client()
-    client.answers_configuration = answers_configuration
+    if not answers_configuration:
+        client.may_answer.clear()
     client.set_configuration({"likely": settings or {}})
     await client.start_io(*command)
     try:
         if initialize:
             await start_session(client, profile, options)
         yield client
-        if initialize:
+        # The library's client cannot end while one of its handlers waits.
+        client.may_answer.set()
+        await asyncio.sleep(0.01)
+        if initialize and client.process.returncode is None:
             await asyncio.wait_for(client.shutdown_session(), PATIENCE)
     finally:
         if client.process.returncode is None:

@@ -248,7 +248,7 @@ def _register_requests(server: LikelyServer) -> None:
         return {"markdown": await next_tokens(server.session, params)}
 
     @server.feature(MODELS)
-    async def models(_params: object) -> dict[str, list[dict[str, object]]]:
+    async def models(_params: Any) -> dict[str, list[dict[str, object]]]:
         listed = await asyncio.to_thread(server.list_models, server.session.settings)
         entries = [{"name": m.name, "detail": m.detail, "cached": m.cached} for m in listed]
         return {"models": entries}

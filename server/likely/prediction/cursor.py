@@ -6,9 +6,10 @@ summed over covers (minimal covers, Vieira et al. 2024, arXiv
 2025, arXiv 2506.14123).
 """
 
+import codecs
 import heapq
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
@@ -163,15 +164,15 @@ class Covered:
     """A cursor with everything that can cover it.
 
     `prefix`: the tokens whose text cannot change any more. The fragment is covered either by
-    one of `covers`, whose last token overhangs the cursor or ends at it, or exactly by
-    `boundary`, after which any of `neighbours` may follow.
+    one of `covers`, whose last token overhangs the cursor, or exactly by one of `boundaries`
+    (the likeliest reading first), after which any of `neighbours` may follow.
     """
 
     context: Context
     prefix: TokenIds
     fragment: bytes
     covers: Sequence[Cover]
-    boundary: TokenIds
+    boundaries: tuple[TokenIds, ...]
     neighbours: Neighbours
     method: Method
 
@@ -205,7 +206,7 @@ def cover_cursor(model: LanguageModel, context: Context) -> Covered:
                 prefix=context.head + segments.base,
                 fragment=fragment,
                 covers=fragments.covers(fragment),
-                boundary=fragments.head(fragment, len(fragment)),
+                boundaries=fragments.heads(fragment, len(fragment)),
                 neighbours=canonical,
                 method="exact",
             )
@@ -218,7 +219,7 @@ def cover_cursor(model: LanguageModel, context: Context) -> Covered:
         prefix=context.head + tuple(base),
         fragment=typed,
         covers=(Cover((), vocabulary.starting_with(typed), len(typed)),),
-        boundary=(last,),
+        boundaries=((last,),),
         neighbours=lambda _tokens, _data, ids: _anything((), b"", ids),
         method="healed",
     )
@@ -234,13 +235,13 @@ class CursorDistribution:
 
     `log_total` is log Z, the probability of the fragment given the prefix. `overhanging`:
     per cover, its row of log weights over `Cover.tokens`, for covers that matter.
-    `boundary_log_weight`: log of the share of Z in which a token ends at the cursor; its next
-    tokens are distributed as `model` says after `Covered.boundary`.
+    `boundary_log_weights`: per boundary of `Covered`, the log of the share of Z in which a
+    token ends at the cursor; the next ones are distributed as `model` says after it.
     """
 
     log_total: float
     overhanging: tuple[tuple[Cover, NDArray[np.float64]], ...]
-    boundary_log_weight: float
+    boundary_log_weights: tuple[float, ...]
 
 
 def weigh_covers(
@@ -248,9 +249,9 @@ def weigh_covers(
 ) -> CursorDistribution:
     """Weigh every cover: w(i, t) = log P(h_i | prefix) + log P(t | prefix, h_i).
 
-    A head whose probability is under `negligible` times the sum so far is left out: what its
-    row could add is less than that share. Which are left out depends on probabilities alone,
-    never on what happens to be computed already.
+    Heads whose probabilities together are under `negligible` times the sum so far are left
+    out: what their rows could add is less than that share. Which are left out depends on
+    probabilities alone, never on what happens to be computed already.
     """
     prefix = covered.prefix
     rows: dict[TokenIds, LogProbabilities] = {}
@@ -265,33 +266,47 @@ def weigh_covers(
                 (rows[head],) = model.log_probabilities([prefix + head])
             return rows[head]
 
-        overhanging = []
-        total = boundary = -math.inf
-        for cover in covered.covers:
-            log_head = _log_probability(row, cover.head)
-            if log_head is not None and _is_negligible(log_head, total, negligible):
-                continue
-            logs = row(cover.head)
-            if log_head is None or logs is None:
-                continue
-            weights = log_head + logs[cover.tokens].astype(np.float64)
-            overhanging.append((cover, weights))
-            total = float(np.logaddexp(total, _log_sum(weights)))
-            if cover.head == covered.boundary[:-1]:
-                place = np.flatnonzero(cover.tokens == covered.boundary[-1])
-                boundary = float(weights[place[0]]) if len(place) else -math.inf
+        distribution = _weigh(covered, row, negligible)
         if not missing:
-            return CursorDistribution(total, tuple(overhanging), boundary - total)
-        heads = list(missing | dict.fromkeys(_riders(model, covered, overhanging, total)))
+            return distribution
+        heads = list(missing | dict.fromkeys(_riders(model, covered, distribution)))
         fetched = model.log_probabilities([prefix + head for head in heads])
         rows.update(zip(heads, fetched, strict=True))
 
 
+Row = Callable[[TokenIds], LogProbabilities | None]
+"""The row after a head, None where it is not at hand; whoever gives it takes note of that."""
+
+
+def _weigh(covered: Covered, row: Row, negligible: float) -> CursorDistribution:
+    """Weigh the covers whose rows are at hand, asking for those that are not."""
+    overhanging = []
+    boundaries = dict.fromkeys(covered.boundaries, -math.inf)
+    total = left_out = -math.inf
+    threshold = math.log(negligible) if negligible > 0 else -math.inf
+    for cover in covered.covers:
+        log_head = _log_probability(row, cover.head, total + threshold)
+        if log_head is not None:
+            together = float(np.logaddexp(left_out, log_head))
+            if together < total + threshold:
+                left_out = together
+                continue
+        logs = row(cover.head)
+        if log_head is None or logs is None:
+            continue
+        weights = log_head + logs[cover.tokens].astype(np.float64)
+        overhanging.append((cover, weights))
+        total = float(np.logaddexp(total, _log_sum(weights)))
+        for boundary in covered.boundaries:
+            if cover.head == boundary[:-1]:
+                for place in np.flatnonzero(cover.tokens == boundary[-1]):
+                    boundaries[boundary] = float(weights[place])
+    shares = tuple(weight - total for weight in boundaries.values())
+    return CursorDistribution(total, tuple(overhanging), shares)
+
+
 def _riders(
-    model: LanguageModel,
-    covered: Covered,
-    overhanging: Sequence[tuple[Cover, NDArray[np.float64]]],
-    log_total: float,
+    model: LanguageModel, covered: Covered, distribution: CursorDistribution
 ) -> Iterator[TokenIds]:
     """Heads that typing on along the likeliest candidates will ask for.
 
@@ -306,16 +321,18 @@ def _riders(
     (first,) = model.log_probabilities([covered.prefix])
     likely = [
         (float(weights[place]), cover, int(cover.tokens[place]))
-        for cover, weights in overhanging
+        for cover, weights in distribution.overhanging
         for place in most_likely(weights, _MAX_RIDERS)
-        if weights[place] > log_total + math.log(_WORTH_A_RIDE)
+        if weights[place] > distribution.log_total + math.log(_WORTH_A_RIDE)
     ]
     riders = 0
     for weight, cover, token in sorted(likely, key=lambda item: (-item[0], item[2])):
         data = model.vocabulary.token_bytes(token)
         word = covered.fragment[: len(covered.fragment) - cover.overhang] + data
+        if not _is_whole(word):
+            continue
         for length in range(len(covered.fragment) + 1, len(word) + 1):
-            head = fragments.head(word, length)
+            head = fragments.heads(word, length)[0]
             # Beside the word itself, a head this unlikely will not matter.
             if first[head[0]] < weight + math.log(_LEAST_RIDER):
                 continue
@@ -327,21 +344,20 @@ def _riders(
                 return
 
 
-def _log_probability(
-    row: Callable[[TokenIds], LogProbabilities | None], head: TokenIds
-) -> float | None:
-    """log P(head | prefix), None while a row that it needs is missing."""
+def _log_probability(row: Row, head: TokenIds, least: float) -> float | None:
+    """log P(head | prefix), None while a row that it needs is missing.
+
+    Where it must come out under `least`, a bound that is under `least` too.
+    """
     total = 0.0
     for place, token in enumerate(head):
+        if total < least:
+            break
         logs = row(head[:place])
         if logs is None:
             return None
         total += float(logs[token])
     return total
-
-
-def _is_negligible(log_head: float, log_total: float, negligible: float) -> bool:
-    return negligible > 0 and log_head < log_total + math.log(negligible)
 
 
 def _log_sum(weights: NDArray[np.float64]) -> float:
@@ -363,7 +379,7 @@ def _answer(model: LanguageModel, covered: Covered, options: CursorOptions) -> P
         candidates=candidates,
         rest=_rest(candidates),
         method=covered.method,
-        context_tokens=len(covered.prefix) + len(covered.boundary),
+        context_tokens=len(covered.prefix) + len(covered.boundaries[0]),
         fragment=covered.fragment[1:] if hidden else covered.fragment,
         fragment_probability=math.exp(min(0.0, distribution.log_total)),
         separator_stood_in=covered.context.separator_stood_in,
@@ -380,46 +396,116 @@ def cursor_candidates(
 ) -> tuple[Candidate, ...]:
     """The `k` most likely continuations of the typed bytes, most likely first."""
     vocabulary = model.vocabulary
-    found: list[Candidate] = []
-    for cover, weights in distribution.overhanging:
-        logs = weights - distribution.log_total
-        for place in most_likely(logs, k + 1):
-            token = int(cover.tokens[place])
-            insertion = vocabulary.token_bytes(token)[cover.overhang :]
+    parts = [
+        _Part(
+            cover.head,
+            covered.fragment[len(covered.fragment) - cover.overhang :],
+            cover.tokens,
+            weights - distribution.log_total,
+        )
+        for cover, weights in distribution.overhanging
+    ]
+    listed: dict[bytes, float] = {}
+    for part in parts:
+        # One of them may end at the cursor, which makes it no candidate.
+        for place in most_likely(part.logs, k + 1):
+            insertion = vocabulary.token_bytes(int(part.tokens[place]))[len(part.typed) :]
             if insertion:
-                found.append(_candidate(insertion, (*cover.head, token), float(logs[place])))
-    # A boundary candidate is at most as likely as the boundary, so its row can be spared when
-    # the list is full without it; the boundary's mass is in the rest either way.
-    share = math.exp(distribution.boundary_log_weight)
-    least = sorted((c.probability for c in found), reverse=True)[k - 1 : k]
-    if share > max([negligible, *least]):
-        riders = _riders(model, covered, distribution.overhanging, distribution.log_total)
-        heads = dict.fromkeys([covered.boundary, *riders])
-        row, *_ = model.log_probabilities([covered.prefix + head for head in heads])
-        for token, logprob in _boundary_tokens(model, covered, row, k):
-            found.append(
-                _candidate(
-                    vocabulary.token_bytes(token),
-                    (*covered.boundary, token),
-                    distribution.boundary_log_weight + logprob,
-                )
-            )
+                listed[insertion] = max(float(part.logs[place]), listed.get(insertion, -math.inf))
+    rows = _boundary_rows(model, covered, distribution, listed, k, negligible)
+    insertions = dict.fromkeys(listed)
+    for boundary, row in rows.items():
+        for token in _boundary_tokens(model, covered, boundary, row, k):
+            insertions[vocabulary.token_bytes(token)] = None
+    ids = _spelling(vocabulary, insertions)
+    for boundary, row in rows.items():
+        allowed = ids[covered.neighbours(boundary, covered.fragment, ids)]
+        log_weight = distribution.boundary_log_weights[covered.boundaries.index(boundary)]
+        parts.append(_Part(boundary, b"", allowed, log_weight + row[allowed].astype(np.float64)))
+    # What is among the likeliest of one part may have a small share of another one.
+    found = [
+        candidate
+        for insertion in insertions
+        for part in parts
+        for candidate in part.find(vocabulary, insertion)
+    ]
     return _with_whole_characters(
-        model, covered.prefix, _merged(found), k, covered.neighbours, covered.fragment
+        model, covered.prefix, found, k, covered.neighbours, covered.fragment
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Candidates that share their first tokens: `head`, then one of `tokens`.
+
+    The bytes `typed`, with which all of `tokens` begin, stand before the cursor; `logs` are
+    the candidates' log-probabilities, one per token.
+    """
+
+    head: TokenIds
+    typed: bytes
+    tokens: Ids
+    logs: NDArray[np.float64]
+
+    def find(self, vocabulary: Vocabulary, insertion: bytes) -> Iterator[Candidate]:
+        """The candidate that inserts `insertion`, if there is one."""
+        token = vocabulary.spelled(self.typed + insertion)
+        if token is not None:
+            for place in np.flatnonzero(self.tokens == token):
+                yield _candidate(insertion, (*self.head, token), float(self.logs[place]))
+
+
+def _boundary_rows(
+    model: LanguageModel,
+    covered: Covered,
+    distribution: CursorDistribution,
+    listed: Mapping[bytes, float],
+    k: int,
+    negligible: float,
+) -> dict[TokenIds, LogProbabilities]:
+    """The rows after those boundaries that can matter to a list of `k`.
+
+    A boundary's candidates are at most as likely as the boundary, so its row can be spared
+    when the list is full without it, unless it adds to what is listed; its mass is in the rest
+    either way.
+    """
+    least = sorted(listed.values(), reverse=True)[k - 1 : k]
+    ids = _spelling(model.vocabulary, listed)
+    heads: dict[TokenIds, None] = {}
+    for boundary, log_weight in zip(
+        covered.boundaries, distribution.boundary_log_weights, strict=True
+    ):
+        if math.exp(log_weight) > negligible and (
+            log_weight > max(least, default=-math.inf)
+            or covered.neighbours(boundary, covered.fragment, ids).any()
+        ):
+            heads[boundary] = None
+    if not heads:
+        return {}
+    asked = list(heads)
+    if not all(model.knows(covered.prefix + head) for head in heads):
+        asked = list(heads | dict.fromkeys(_riders(model, covered, distribution)))
+    rows = model.log_probabilities([covered.prefix + head for head in asked])
+    return dict(zip(heads, rows, strict=False))
+
+
+def _spelling(vocabulary: Vocabulary, insertions: Iterable[bytes]) -> Ids:
+    """The tokens whose bytes are among `insertions`."""
+    tokens = [vocabulary.spelled(insertion) for insertion in insertions]
+    return np.array([token for token in tokens if token is not None], dtype=np.int64)
+
+
 def _boundary_tokens(
-    model: LanguageModel, covered: Covered, row: LogProbabilities, k: int
-) -> Iterator[tuple[int, float]]:
-    """The `k` likeliest canonical neighbours at the cursor, with their log-probabilities."""
+    model: LanguageModel, covered: Covered, boundary: TokenIds, row: LogProbabilities, k: int
+) -> Iterator[int]:
+    """The `k` likeliest canonical neighbours at the cursor, likeliest first."""
     yielded = 0
     for first in range(0, len(row), _BLOCK):
         block = most_likely(row, first + _BLOCK)[first:]
         ids = np.array([i for i in block if model.vocabulary.is_text[i]], dtype=np.int64)
-        allowed = covered.neighbours(covered.boundary, covered.fragment, ids)
+        allowed = covered.neighbours(boundary, covered.fragment, ids)
         for token in ids[allowed].tolist():
-            yield token, float(row[token])
+            yield token
             yielded += 1
             if yielded == k:
                 return
@@ -439,11 +525,11 @@ def _with_whole_characters(
     a few rows is left to the rest.
     """
     whole = [c for c in candidates if _is_whole(c.insertion)]
-    broken = [(-c.probability, c.ids, c) for c in candidates if not _is_whole(c.insertion)]
+    broken = [(-c.probability, c.ids, c) for c in candidates if _may_become_whole(c.insertion)]
     heapq.heapify(broken)
     for _ in range(_MAX_EXTENSIONS):
-        whole = sorted(whole, key=_order)[:k]
-        if not broken or (len(whole) == k and -broken[0][0] < whole[-1].probability):
+        best = _merged(whole)[:k]
+        if not broken or (len(best) == k and -broken[0][0] < best[-1].probability):
             break
         *_, candidate = heapq.heappop(broken)
         (row,) = model.log_probabilities([prefix + candidate.ids])
@@ -459,7 +545,7 @@ def _with_whole_characters(
                 whole.append(longer)
             elif _may_become_whole(insertion):
                 heapq.heappush(broken, (-longer.probability, longer.ids, longer))
-    return tuple(sorted(whole, key=_order)[:k])
+    return tuple(_merged(whole)[:k])
 
 
 def _candidate(insertion: bytes, ids: TokenIds, logprob: float) -> Candidate:
@@ -471,7 +557,7 @@ def _order(candidate: Candidate) -> tuple[float, TokenIds]:
 
 
 def _merged(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Candidates with equal bytes are one; canonical encodings never meet, healed ones may."""
+    """Candidates with equal bytes as one, named by the likeliest of them; best first."""
     by_bytes: dict[bytes, Candidate] = {}
     for candidate in sorted(candidates, key=_order):
         first = by_bytes.get(candidate.insertion)
@@ -480,7 +566,7 @@ def _merged(candidates: Sequence[Candidate]) -> list[Candidate]:
         else:
             together = float(np.logaddexp(first.logprob, candidate.logprob))
             by_bytes[candidate.insertion] = _candidate(first.insertion, first.ids, together)
-    return list(by_bytes.values())
+    return sorted(by_bytes.values(), key=_order)
 
 
 def _is_whole(data: bytes) -> bool:
@@ -493,9 +579,11 @@ def _is_whole(data: bytes) -> bool:
 
 def _may_become_whole(data: bytes) -> bool:
     """Whether only the last character is unfinished."""
-    return _is_whole(data.decode(errors="ignore").encode()) and any(
-        _is_whole(data[:end]) for end in range(len(data) - 3, len(data))
-    )
+    try:
+        _, used = codecs.utf_8_decode(data, "strict", False)
+    except UnicodeDecodeError:
+        return False
+    return used < len(data)
 
 
 def _cut(prediction: Prediction, options: CursorOptions) -> Prediction:

@@ -1,10 +1,12 @@
 """Where the stable part of a text ends; canonical encodings; covers.
 
-A token sequence is canonical when it is what the tokenizer makes of its bytes. Everything here
-holds for byte-level BPE behind a known pre-tokenizer (`Vocabulary.exact`); it is verified
-against the tokenizer itself by property tests. Sources: Vieira et al. 2024 (arXiv 2412.03719)
-and Phan et al. 2024 (arXiv 2410.09303) for covers, Hayase et al. 2025 (arXiv 2506.14123) for
-the restriction to canonical encodings and for deciding it by neighbouring pairs of tokens.
+A token sequence is canonical when some text makes the tokenizer begin with it: the text's
+pre-tokens, cut where the sequence's bytes end, merge to the sequence. What follows matters:
+GPT-2 makes one token of a blank line at the end of a text, and two of it before a word, so that
+both are canonical. Everything here holds for byte-level BPE behind a known pre-tokenizer
+(`Vocabulary.exact`); property tests hold it against another tokenizer. Sources: Vieira et al.
+2024 (arXiv 2412.03719) and Phan et al. 2024 (arXiv 2410.09303) for covers, Hayase et al. 2025
+(arXiv 2506.14123) for the restriction to canonical encodings.
 """
 
 import unicodedata
@@ -38,9 +40,10 @@ class Segments:
 class Cover:
     """All covers that share their first tokens.
 
-    `head` is h_i, the canonical encoding of the fragment's first i bytes; `tokens` is A_i, the
-    ids that canonically continue it past the fragment's end; `overhang` = len(fragment) - i is
-    the number of bytes of each token that are typed already.
+    `head` is h_i, a canonical encoding of the fragment's first i bytes (trailing white space
+    may have several); `tokens` is A_i, the ids that canonically continue it to the fragment's
+    end or past it; `overhang` = len(fragment) - i is the number of bytes of each token that are
+    typed already.
     """
 
     head: TokenIds
@@ -56,9 +59,10 @@ class Fragments:
             raise ValueError("covers need byte-level BPE behind a known pre-tokenizer")
         self._vocabulary = vocabulary
         self._bases: OrderedDict[bytes, tuple[TokenIds, int]] = OrderedDict()
-        self.head = lru_cache(maxsize=4096)(self._head)
+        self.heads = lru_cache(maxsize=4096)(self._find_heads)
+        self._readings = lru_cache(maxsize=16384)(self._find_readings)
         self._continuing = lru_cache(maxsize=4096)(self._find_continuing)
-        self._junction = lru_cache(maxsize=16384)(self._find_junction)
+        self._junctions = lru_cache(maxsize=16384)(self._find_junctions)
 
     def segment(self, text: bytes) -> Segments:
         """Split `text` (whole characters) where its tokens stop depending on what follows.
@@ -75,24 +79,30 @@ class Fragments:
         return self._segment_from(text, (), 0) or Segments((), 0, text)
 
     def _segment_from(self, text: bytes, tokens: TokenIds, start: int) -> Segments | None:
-        tail = text[start:].decode()
-        ends = self._vocabulary.pre_token_ends(tail)
-        starts = [0, *ends[:-1]]
-        pieces = [tail[a:b] for a, b in zip(starts, ends, strict=True)]
+        tail = text[start:]
+        pieces = self._pieces(tail.decode())
         last = _first_unstable(pieces)
         if last == 0 and start > 0:
             return None
-        base_text = "".join(pieces[:last]).encode()
-        base = tokens + (self._vocabulary.encode(base_text) if base_text else ())
+        length = start + sum(len(piece.encode()) for piece in pieces[:last])
+        # What follows decides how white space is split, so the base alone may not be encoded.
+        base = tokens + self._without(self._vocabulary.encode(tail), pieces[last:])
         if last > _LOOK_AHEAD:
-            settled = "".join(pieces[: last - _LOOK_AHEAD]).encode()
-            ahead = "".join(pieces[last - _LOOK_AHEAD : last]).encode()
-            kept = base[: len(base) - len(self._vocabulary.encode(ahead))]
-            self._bases[text[: start + len(base_text)]] = (kept, start + len(settled))
+            ahead = pieces[last - _LOOK_AHEAD : last]
+            settled = length - sum(len(piece.encode()) for piece in ahead)
+            self._bases[text[:length]] = (self._without(base, ahead), settled)
             if len(self._bases) > _KNOWN_BASES:
                 self._bases.popitem(last=False)
-        length = start + len(base_text)
         return Segments(base, length, text[length:])
+
+    def _pieces(self, text: str) -> list[str]:
+        ends = _distinct(self._vocabulary.pre_token_ends(text))
+        return [text[a:b] for a, b in zip([0, *ends], ends, strict=False)]
+
+    def _without(self, tokens: TokenIds, last: list[str]) -> TokenIds:
+        """`tokens` without those of the pre-tokens that come last."""
+        count = sum(len(self._vocabulary.merge(piece.encode())) for piece in last)
+        return tokens[: len(tokens) - count]
 
     def covers(self, fragment: bytes) -> list[Cover]:
         """The A_i that are not empty, for i from 0 on. `fragment`: whole characters, not empty."""
@@ -102,115 +112,94 @@ class Fragments:
             suffix = fragment[i:]
             if not len(self._vocabulary.starting_with(suffix)):
                 continue
-            head = self.head(fragment, i)
-            tokens = self.continuing(fragment, i, head, suffix)
-            if len(tokens):
-                found.append(Cover(head, tokens, len(suffix)))
+            for head in self.heads(fragment, i):
+                tokens = self._continuing(fragment[:i], head, suffix)
+                if len(tokens):
+                    found.append(Cover(head, tokens, len(suffix)))
         return found
 
     @cached_property
     def _longest_token(self) -> int:
         return max(len(self._vocabulary.token_bytes(i)) for i in range(len(self._vocabulary)))
 
-    def _head(self, fragment: bytes, i: int) -> TokenIds:
-        """h_i: canonical tokens of the first i bytes of `fragment`.
+    def neighbours(self, text: bytes, head: TokenIds, tokens: Ids) -> NDArray[np.bool_]:
+        """Which of `tokens` canonically follow `head`, an encoding of `text`; one per token."""
+        return self._continue(text, head, tokens)
 
-        Inside a character its class is known from the whole, so the pre-token is cut there.
+    def _find_heads(self, text: bytes, i: int) -> tuple[TokenIds, ...]:
+        """The canonical encodings of the first i bytes of `text`, the likeliest reading first.
+
+        Inside a character its class is known from the whole.
         """
-        if _is_boundary(fragment, i):
-            return self._vocabulary.encode(fragment[:i]) if i else ()
+        if i == 0:
+            return ((),)
         whole = i
-        while not _is_boundary(fragment, whole):
+        while not _is_boundary(text, whole):
             whole += 1
-        return self._encode_cut(fragment[:whole].decode(), i)
+        seen = text[:whole].decode()
+        return tuple(dict.fromkeys(self._merge_cut(seen, ends, i) for ends in self._readings(seen)))
 
-    def _encode_cut(self, text: str, length: int) -> TokenIds:
-        """Tokens of the first `length` bytes of `text`, of whose last character some are cut."""
-        ends = self._vocabulary.pre_token_ends(text)
-        # Pieces that end with the cut character at one offset are one pre-token.
-        boundary = max([end for end in ends if end < len(text)], default=0)
-        before, after = text[:boundary].encode(), text[boundary:].encode()
-        tokens = self._vocabulary.encode(before) if before else ()
-        return tokens + self._vocabulary.merge(after[: length - len(before)])
+    def _find_readings(self, text: str) -> tuple[tuple[int, ...], ...]:
+        """How the pre-tokenizer may split `text`, depending on what follows.
 
-    def continuing(self, fragment: bytes, i: int, head: TokenIds, suffix: bytes) -> Ids:
-        """Ids t that start with `suffix` such that `head` + (t,) is canonical after `fragment[:i]`.
-
-        With an empty suffix: every canonical neighbour.
+        Each reading lists the character offsets inside `text` at which pre-tokens end.
         """
-        left, left_length = self._left_context(fragment[:i])
-        return self._continuing(left, head[-left_length:] if left_length else (), suffix)
+        readings: dict[tuple[int, ...], None] = {}
+        for future in _futures(text):
+            ends = self._vocabulary.pre_token_ends(text + future)
+            readings[tuple(_distinct([end for end in ends if end < len(text)]))] = None
+        return tuple(readings)
 
-    def _left_context(self, text: bytes) -> tuple[bytes, int]:
-        """The last pre-tokens of `text` that can still join with what follows, and their tokens.
-
-        One pre-token can join; the one before it is kept for contractions and white space.
-        """
-        if not text:
-            return b"", 0
-        whole = text.decode(errors="ignore")
-        cut = text[len(whole.encode()) :]
-        ends = self._vocabulary.pre_token_ends(whole)
-        starts = sorted({0, *ends[:-1]})
-        left = whole[starts[-2] if len(starts) > 1 else 0 :].encode() + cut
-        if cut:
-            return left, len(self._merge_cut(left)[0])
-        return left, len(self._vocabulary.encode(left))
-
-    def neighbours(self, fragment: bytes, head: TokenIds, tokens: Ids) -> NDArray[np.bool_]:
-        """Which of `tokens` canonically follow the whole of `fragment`; shape (len(tokens),)."""
-        left, left_length = self._left_context(fragment)
-        return self._continue(left, head[-left_length:] if left_length else (), tokens)
+    def _merge_cut(self, text: str, ends: tuple[int, ...], length: int) -> TokenIds:
+        """Tokens of the first `length` bytes of `text`, split at `ends`; the last piece is cut."""
+        tokens: list[int] = []
+        for begin, end in zip((0, *ends), (*ends, len(text)), strict=True):
+            piece = text[begin:end].encode()[:length]
+            length -= len(piece)
+            tokens += self._vocabulary.merge(piece) if piece else ()
+        return tuple(tokens)
 
     def _find_continuing(self, left: bytes, head: TokenIds, suffix: bytes) -> Ids:
+        """Ids t that start with `suffix` such that `head` + (t,) is canonical after `left`."""
         tokens = self._vocabulary.starting_with(suffix)
         return tokens[self._continue(left, head, tokens)]
 
     def _continue(self, left: bytes, head: TokenIds, tokens: Ids) -> NDArray[np.bool_]:
-        """For each token t: is `head` + (t,) the canonical encoding of `left` + bytes(t)?"""
-        vocabulary = self._vocabulary
-        if not left:
-            return self._alone[tokens]
+        """For each token t: is `head` + (t,) a canonical encoding of `left` + bytes(t)?"""
         result = np.zeros(len(tokens), dtype=np.bool_)
-        simple = self._is_whole[tokens] & self._alone[tokens] & _is_whole_text(left)
-        shape_of = self._shapes[tokens]
-        outcomes: dict[int, str] = {}
-        joined: list[int] = []
-        for shape in np.unique(shape_of[simple]):
-            outcomes[int(shape)] = self._junction(left, int(shape))
-        for place in np.flatnonzero(simple):
-            outcome = outcomes[int(shape_of[place])]
-            if outcome == "split":
-                result[place] = True
-            elif outcome == "join":
-                joined.append(int(place))
-        if joined:
-            ends = self._vocabulary.pre_token_ends(left.decode())
-            before = _distinct([0, *ends])[-2]
-            pre_token = left.decode()[before:].encode()
-            result[joined] = self._vocabulary.merges_with(pre_token, tokens[joined])
+        simple = self._is_whole[tokens] & _is_whole_text(left)
         for place in np.flatnonzero(~simple):
             token = int(tokens[place])
-            result[place] = (*head, token) == self._canonical(
-                left + vocabulary.token_bytes(token), token
-            )
+            data = left + self._vocabulary.token_bytes(token)
+            result[place] = self._is_canonical(data, (*head, token))
+        simple &= self._is_single[tokens]
+        shape_of = self._shapes[tokens]
+        shapes_by_ends: dict[tuple[int, ...], list[int]] = {}
+        for shape in np.unique(shape_of[simple]).tolist():
+            for ends in self._junctions(left, shape):
+                shapes_by_ends.setdefault(ends, []).append(shape)
+        for ends, shapes in shapes_by_ends.items():
+            # All of these tokens end the pre-token that begins at the last of `ends`.
+            places = np.flatnonzero(simple & np.isin(shape_of, shapes))
+            text = left.decode()
+            before = text[: ends[-1]].encode() if ends else b""
+            settled = self._merge_cut(text, ends, len(before))
+            if head[: len(settled)] != settled:
+                continue
+            joined, open_head = left[len(before) :], head[len(settled) :]
+            if joined:
+                result[places] |= self._vocabulary.merges_with(joined, open_head, tokens[places])
+            elif not open_head:
+                result[places] = True
         return result
 
-    def _find_junction(self, left: bytes, shape: int) -> str:
-        """How the pre-tokenizer treats `left` followed by tokens of this shape.
-
-        "join": the last pre-token of `left` grows; "split": a new pre-token begins exactly
-        there; "apart": boundaries fall elsewhere, so that no canonical encoding has both.
-        """
+    def _find_junctions(self, left: bytes, shape: int) -> tuple[tuple[int, ...], ...]:
+        """Readings of `left` and a token of this shape that leave the token whole."""
         before = left.decode()
-        whole = before + self._vocabulary.token_bytes(self._representatives[shape]).decode()
-        ends_before = _distinct(self._vocabulary.pre_token_ends(before))
-        ends_whole = _distinct(self._vocabulary.pre_token_ends(whole))
-        if ends_whole == [*ends_before, len(whole)]:
-            return "split"
-        if ends_whole == [*ends_before[:-1], len(whole)]:
-            return "join"
-        return "apart"
+        token = self._vocabulary.token_bytes(self._representatives[shape]).decode()
+        return tuple(
+            ends for ends in self._readings(before + token) if not ends or ends[-1] <= len(before)
+        )
 
     @cached_property
     def _is_whole(self) -> NDArray[np.bool_]:
@@ -242,50 +231,28 @@ class Fragments:
         return self._shape_table[1]
 
     @cached_property
-    def _alone(self) -> NDArray[np.bool_]:
-        """Which tokens are the canonical encoding of their own bytes; shape (vocabulary size,)."""
+    def _is_single(self) -> NDArray[np.bool_]:
+        """Which tokens their own bytes merge to; shape (vocabulary size,)."""
         vocabulary = self._vocabulary
-        one_piece = [
-            len(_distinct(vocabulary.pre_token_ends(vocabulary.token_bytes(i).decode()))) == 1
-            for i in self._representatives
-        ]
         found = np.zeros(len(vocabulary), dtype=np.bool_)
         for token in np.flatnonzero(vocabulary.is_text).tolist():
-            data = vocabulary.token_bytes(token)
-            if self._is_whole[token]:
-                shape = int(self._shapes[token])
-                found[token] = one_piece[shape] and vocabulary.merge(data) == (token,)
-            else:
-                found[token] = self._canonical(data, token) == (token,)
+            found[token] = vocabulary.merge(vocabulary.token_bytes(token)) == (token,)
         return found
 
-    def _canonical(self, text: bytes, token: int) -> TokenIds | None:
-        """Tokens of `text`, whose last character may be cut; None where it is no text at all.
+    def _is_canonical(self, text: bytes, tokens: TokenIds) -> bool:
+        """Whether `tokens` encode `text`, whose last character may be cut, in some reading.
 
-        What a cut character will be is open: any completion under which `token` comes last
-        will do.
+        What a cut character will be is open: any completion will do.
         """
         whole = text.decode(errors="ignore")
         cut = text[len(whole.encode()) :]
-        if whole.encode() + cut != text or len(cut) > 3:
-            return None
-        if not cut:
-            return self._vocabulary.encode(text)
-        for tokens in self._merge_cut(text):
-            if tokens and tokens[-1] == token:
-                return tokens
-        return None
-
-    def _merge_cut(self, text: bytes) -> list[TokenIds]:
-        """Encodings of `text`, cut inside its last character, one per class of completion."""
-        whole = text.decode(errors="ignore")
-        cut = text[len(whole.encode()) :]
-        found = []
-        for completion in _completions(cut):
-            tokens = self._encode_cut(whole + completion, len(text))
-            if tokens not in found:
-                found.append(tokens)
-        return found
+        if whole.encode() + cut != text:
+            return False
+        return any(
+            self._merge_cut(whole + completion, ends, len(text)) == tokens
+            for completion in (_completions(cut) if cut else ("",))
+            for ends in self._readings(whole + completion)
+        )
 
 
 def _first_unstable(pieces: list[str]) -> int:
@@ -301,6 +268,19 @@ def _first_unstable(pieces: list[str]) -> int:
     if last > 0 and pieces[last - 1] == "'" and len(pieces[last]) == 1:
         last -= 1
     return max(last, 0)
+
+
+def _futures(text: str) -> tuple[str, ...]:
+    """Continuations of `text`, one for each way in which they can change its last pre-tokens.
+
+    White space before something else gives up its last character, except where digits are
+    split off first, and is one with the line end that follows. Contractions end with a letter.
+    """
+    if text[-1:].isspace():
+        return ("", "a", "1", "!", "\n")
+    if text[-2:-1] == "'" and text[-1] in "rvl":
+        return ("", "e", "l")
+    return ("",)
 
 
 def _distinct(ends: list[int]) -> list[int]:
@@ -348,8 +328,8 @@ def _completions(cut: bytes) -> tuple[str, ...]:
     """One character per class among those whose UTF-8 starts with `cut`."""
     lead = cut[0]
     length = 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
-    if len(cut) >= length:
-        return ()  # it begins inside a character: a token across two of them
+    if not 0xC2 <= lead <= 0xF4 or len(cut) >= length:
+        return ()  # no character begins like this
     mask = (0x1F, 0x0F, 0x07)[length - 2]
     first = lead & mask
     for byte in cut[1:]:

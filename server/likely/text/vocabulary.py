@@ -113,14 +113,14 @@ class Vocabulary:
         """Tokenize one pre-token as it stands (byte-level BPE only); it may be cut anywhere."""
         return tuple([token.id for token in self._model.tokenize(_mapped(pre_token))])
 
-    def merges_with(self, pre_token: bytes, tokens: Ids) -> list[bool]:
-        """For each t: do `pre_token` and t, in one pre-token, merge to its tokens and then t?"""
-        before, mapped = self.merge(pre_token), _mapped(pre_token)
+    def merges_with(self, joined: bytes, head: TokenIds, tokens: Ids) -> list[bool]:
+        """For each t: do `joined` and t, in one pre-token, merge to `head` and then t?"""
+        mapped = _mapped(joined)
         tokenize, mapped_tokens = self._model.tokenize, self._mapped_tokens
         found = []
         for token in tokens.tolist():
-            *head, last = tokenize(mapped + mapped_tokens[token])
-            found.append(last.id == token and tuple([piece.id for piece in head]) == before)
+            *before, last = tokenize(mapped + mapped_tokens[token])
+            found.append(last.id == token and tuple([piece.id for piece in before]) == head)
         return found
 
     @cached_property
@@ -166,6 +166,12 @@ class Vocabulary:
         first = bisect_left(keys, prefix)
         last = bisect_left(keys, _successor(prefix), lo=first) if prefix.strip(b"\xff") else None
         return ids[first:last]
+
+    def spelled(self, data: bytes) -> int | None:
+        """The token whose bytes are `data`, None where there is none."""
+        ids, keys = self._sorted
+        place = bisect_left(keys, data)
+        return int(ids[place]) if place < len(keys) and keys[place] == data else None
 
 
 def _successor(prefix: bytes) -> bytes:

@@ -290,6 +290,18 @@ def test_the_same_content_is_converted_once_whatever_its_path(
     assert set(reports) == {f"Reading {copy}"}
 
 
+def test_files_beside_a_gguf_file_are_not_taken_for_its_own(
+    gguf: Path, tmp_path: Path, converted_cache: Path
+) -> None:
+    folder = tiny_models.write_llama(tmp_path / "other", num_hidden_layers=1, rope_theta=5.0)
+    (folder / "tokenizer.json").write_text("{}")
+    (folder / "tiny.gguf").write_bytes(gguf.read_bytes())
+    found = sources.locate(str(folder / "tiny.gguf"))
+    expected = sources.locate(str(gguf), cache_directory=converted_cache)
+    for name in ("config.json", "tokenizer.json", WEIGHTS):
+        assert (found / name).read_bytes() == (expected / name).read_bytes()
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [

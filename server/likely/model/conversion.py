@@ -28,12 +28,12 @@ from likely.model.checkpoint import (
     read_config,
 )
 from likely.model.reporting import ModelError, ModelUnavailableError, Progress
-from likely.model.store import no_space
+from likely.model.store import link, no_space
 
 Report = Callable[[str, float | None], None]
 
 
-def convert_gguf(gguf: Path, folder: Path, shown: str, progress: Progress) -> None:
+def convert_gguf(gguf: Path, folder: Path, scratch: Path, shown: str, progress: Progress) -> None:
     """Write the model in `gguf` to `folder` as config, float32 safetensors and tokenizer.
 
     Raises `ModelError` where the file is corrupt, no causal language model, or of an
@@ -42,8 +42,12 @@ def convert_gguf(gguf: Path, folder: Path, shown: str, progress: Progress) -> No
     with gguf.open("rb") as file:
         if file.read(4) != b"GGUF":
             raise ModelError(f"{gguf} is no GGUF file: get the file again, or name another")
+    # Transformers would take configuration and tokenizer files that lie beside it as the model's.
+    alone = scratch / "gguf" / "model.gguf"
+    alone.parent.mkdir()
+    link(gguf, alone)
     progress(f"Converting {shown}", None)
-    _run_child(["gguf", str(gguf), str(folder)], shown, folder, progress)
+    _run_child(["gguf", str(alone), str(folder)], shown, folder, progress)
 
 
 def build_tokenizer(source: Path, folder: Path, shown: str, progress: Progress) -> None:
@@ -106,7 +110,7 @@ def _convert(gguf: Path, folder: Path, shown: str, report: Report) -> None:
     model, loaded = read
     if missing := sorted(loaded["missing_keys"]):
         raise ModelError(
-            f"{gguf} lacks weights ({missing[0]} and so on): get the whole file, or another model"
+            f"{shown} lacks weights ({missing[0]} and so on): get the whole file, or another model"
         )
     config = model.config
     # It records how the file was quantized; the weights written here are not.

@@ -36,7 +36,6 @@ class CachedModel:
     """A model in the hub's cache."""
 
     identifier: str
-    folder: Path
     size: int
 
 
@@ -114,7 +113,7 @@ def cached() -> list[CachedModel]:
     for repository in sorted(repositories, key=lambda repository: repository.repo_id):
         folder = find(repository.repo_id, None) if repository.repo_type == "model" else None
         if folder and _continues_text(folder):
-            found.append(CachedModel(repository.repo_id, folder, repository.size_on_disk))
+            found.append(CachedModel(repository.repo_id, repository.size_on_disk))
     return found
 
 

@@ -6,7 +6,6 @@ The folder holds config.json, safetensors and tokenizer.json, and loads with pla
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -20,7 +19,7 @@ from likely.model.reporting import ModelError as ModelError
 from likely.model.reporting import ModelUnavailableError as ModelUnavailableError
 from likely.model.reporting import Progress as Progress
 from likely.model.reporting import silent
-from likely.model.store import Build, Store, cache_directory, storage_error
+from likely.model.store import Build, Store, cache_directory, link, storage_error
 
 DEFAULT_MODEL = default_model.NAME
 # Names a folder with the weights of the notebook this project grew from.
@@ -41,7 +40,6 @@ class ModelEntry:
     name: str
     detail: str
     cached: bool
-    folder: Path | None = None
     size: int | None = None
 
 
@@ -180,7 +178,7 @@ def _default(store: Store, offline: bool, progress: Progress) -> Path:
             if offline:
                 raise hub.offline(name)
             gguf = default_model.fetch_gguf(scratch, progress)
-        convert_gguf(gguf, folder, name, progress)
+        convert_gguf(gguf, folder, scratch, name, progress)
         return {"source": name, "sha256": default_model.GGUF_SHA256}
 
     if store.find(name) is None:
@@ -191,8 +189,8 @@ def _default(store: Store, offline: bool, progress: Progress) -> Path:
 def _converted(gguf: Path, shown: str, store: Store, progress: Progress) -> Path:
     name = _gguf_name(gguf, store, shown, progress)
 
-    def build(folder: Path, _scratch: Path) -> dict[str, Any]:
-        convert_gguf(gguf, folder, shown, progress)
+    def build(folder: Path, scratch: Path) -> dict[str, Any]:
+        convert_gguf(gguf, folder, scratch, shown, progress)
         return {"source": str(gguf.absolute())}
 
     return _prepared(store, name, shown, build, progress)
@@ -254,17 +252,10 @@ def _with_tokenizer(source: Path, shown: str, store: Store, progress: Progress) 
         build_tokenizer(source, folder, shown, progress)
         for path in files:
             if path.suffix in (".json", ".safetensors") and not (folder / path.name).exists():
-                _link(path.resolve(), folder / path.name)
+                link(path, folder / path.name)
         return {}
 
     return store.prepare(f"tokenizer-{key[:16]}", shown, build, progress)
-
-
-def _link(source: Path, target: Path) -> None:
-    try:
-        target.symlink_to(source)
-    except OSError:  # Windows allows links only to some users.
-        shutil.copyfile(source, target)
 
 
 def _gguf_name(gguf: Path, store: Store, shown: str, progress: Progress) -> str:
@@ -295,18 +286,17 @@ def _identity(path: Path) -> list[int]:
 def _made_here(store: Store) -> Iterator[ModelEntry]:
     detail = "SmolLM2-135M-Instruct, 135 million parameters, English; the default"
     folder = store.find(DEFAULT_MODEL)
-    yield ModelEntry(DEFAULT_MODEL, detail, folder is not None, folder, _size(folder))
+    yield ModelEntry(DEFAULT_MODEL, detail, folder is not None, _size(folder))
     for name in store.names():
         source = store.remembered(name).get("source")
         if name.startswith("gguf-") and source:
-            folder = store.find(name)
-            yield ModelEntry(str(source), "converted GGUF file", True, folder, _size(folder))
+            yield ModelEntry(str(source), "converted GGUF file", True, _size(store.find(name)))
 
 
 def _on_the_hub() -> Iterator[ModelEntry]:
     cached = hub.cached()
     for model in cached:
-        yield ModelEntry(model.identifier, "hub model", True, model.folder, model.size)
+        yield ModelEntry(model.identifier, "hub model", True, model.size)
     there = {model.identifier for model in cached}
     for name, detail in _SUGGESTED.items():
         if not {name, hub.moved(name)} & there:

@@ -189,6 +189,14 @@ def no_space(place: Path, shown: str, needed: int | None = None) -> ModelError:
     )
 
 
+def link(source: Path, target: Path) -> None:
+    """Make `target` show the file `source`, without a copy where that is possible."""
+    try:
+        target.symlink_to(source.resolve())
+    except OSError:  # Windows allows links only to some users.
+        shutil.copyfile(source, target)
+
+
 def _stamp(folder: Path) -> dict[str, Any]:
     try:
         stamp = json.loads((folder / STAMP).read_bytes())

@@ -74,7 +74,8 @@ class Fragments:
             if text.startswith(known):
                 segments = self._segment_from(text, tokens, length)
                 if segments is not None:
-                    self._bases.move_to_end(known)
+                    if known in self._bases:  # else a newer one has just taken its place
+                        self._bases.move_to_end(known)
                     return segments
         return self._segment_from(text, (), 0) or Segments((), 0, text)
 

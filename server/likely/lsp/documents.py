@@ -12,6 +12,7 @@ AFTER = 512
 """How many bytes after a position are looked at: the longest token has 128."""
 
 _LONGEST_CHARACTER = 4
+_NEAR = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +31,16 @@ class Snapshot:
 
 
 class Document:
-    """An open document; `edits` counts its changes."""
+    """An open document.
+
+    `edits` counts its changes; `place` is the byte offset that was last looked at.
+    """
 
     def __init__(self, text: str, encoding: PositionEncoding) -> None:
         self._lines = Lines(text, encoding)
         self._encoding: PositionEncoding = encoding
         self.edits = 0
+        self.place = 0
 
     def apply(self, change: types.TextDocumentContentChangeEvent) -> None:
         """Apply one change, of a range or of the whole text."""
@@ -53,13 +58,18 @@ class Document:
     def snapshot(self, at: types.Position, reach: int) -> Snapshot:
         """What surrounds a position: at least `reach` bytes before it, where there are so many."""
         position = self._lines.clamp(Position(at.line, at.character))
+        self.place = self._lines.offset(position)
         return Snapshot(
             position=position,
-            offset=self._lines.offset(position),
+            offset=self.place,
             before=self._lines.before(position, reach),
             after=self._lines.after(position, AFTER),
             encoding=self._encoding,
         )
+
+    def is_far(self, at: types.Position) -> bool:
+        """Whether a position is elsewhere than what was last looked at."""
+        return abs(self._lines.offset(Position(at.line, at.character)) - self.place) > _NEAR
 
     def beginning(self, size: int) -> bytes:
         """The first bytes of the document: all, or at least `size`."""

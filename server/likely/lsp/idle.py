@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+from lsprotocol import types
+
 from likely.lsp import asking
 from likely.lsp.documents import Document
 from likely.lsp.served_model import ServedModel
@@ -19,6 +21,14 @@ def prefill_beginning(session: Session, uri: str, document: Document) -> None:
         if beginning.strip():
             options = asking.options(session.settings, model)
             look_ahead_of(session, model, uri, TextBefore(beginning, 0), options)
+
+
+def prefill_before(session: Session, uri: str, document: Document, at: types.Position) -> None:
+    """Prepare for an answer where typing goes on after a jump."""
+    if (model := session.model) is not None and session.settings.completion.enabled:
+        snapshot = document.snapshot(at, asking.bytes_needed(session.settings, model))
+        options = asking.options(session.settings, model)
+        look_ahead_of(session, model, uri, asking.text_before(snapshot), options)
 
 
 def look_ahead_of(

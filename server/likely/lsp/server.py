@@ -137,6 +137,16 @@ class LikelyServer(LanguageServer):
 
             prefill_beginning(self.session, uri, document)
 
+    def changed(self, uri: str, change: types.TextDocumentContentChangeEvent) -> None:
+        """Prepare for an answer where the text has changed, if that is somewhere new."""
+        document = self.session.documents.find(uri)
+        if document is None or not isinstance(change, types.TextDocumentContentChangePartial):
+            return
+        if self.session.model is not None and document.is_far(change.range.start):
+            from likely.lsp.idle import prefill_before
+
+            prefill_before(self.session, uri, document, change.range.start)
+
     def close(self) -> bool:
         """Abandon all work; False where a thread is too deep in it to notice."""
         ended = self._worker.close(CLOSING_TIME)
@@ -216,6 +226,11 @@ def _register_notifications(server: LikelyServer) -> None:
     @server.feature(types.TEXT_DOCUMENT_DID_OPEN)
     def opened(params: types.DidOpenTextDocumentParams) -> None:
         server.opened(params.text_document.uri)
+
+    @server.feature(types.TEXT_DOCUMENT_DID_CHANGE)
+    def changed(params: types.DidChangeTextDocumentParams) -> None:
+        if params.content_changes:
+            server.changed(params.text_document.uri, params.content_changes[-1])
 
     @server.feature(types.TEXT_DOCUMENT_DID_CLOSE)
     def closed(params: types.DidCloseTextDocumentParams) -> None:

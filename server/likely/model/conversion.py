@@ -27,7 +27,12 @@ from likely.model.checkpoint import (
     missing_tokenizer,
     read_config,
 )
-from likely.model.reporting import ModelError, ModelUnavailableError, Progress
+from likely.model.reporting import (
+    ModelError,
+    ModelUnavailableError,
+    Progress,
+    first_line,
+)
 from likely.model.store import link, no_space
 
 Report = Callable[[str, float | None], None]
@@ -158,16 +163,12 @@ def _build_tokenizer(source: Path, folder: Path, shown: str) -> None:
         )
         tokenizer.save_pretrained(folder)
     except (OSError, ValueError, TypeError, KeyError, ImportError, AttributeError) as error:
-        raise missing_tokenizer(shown, _first_line(error)) from error
+        raise missing_tokenizer(shown, first_line(error)) from error
     if not (folder / TOKENIZER).is_file():
         raise missing_tokenizer(shown)
     for path in folder.iterdir():
         if path.name not in TOKENIZER_FILES:
             path.unlink()
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
 
 
 def _end_with_parent() -> None:
@@ -208,7 +209,7 @@ def _child(task: str, source: Path, folder: Path, shown: str) -> int:
 
 def _explained(error: Exception, shown: str) -> dict[str, Any]:
     """Return the message to send for `error`, which may be anything a broken file makes raise."""
-    reason = _first_line(error)
+    reason = first_line(error)
     if isinstance(error, ModelError):
         text = str(error)
     elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from likely.model.decoders import Gpt2Decoder, LlamaDecoder
 from likely.model.prefix_cache import PrefixCache
-from likely.model.sources import ModelError, Progress
+from likely.model.reporting import ModelError, Progress, first_line, silent
 from likely.model.weights import Weights
 from likely.prediction.protocol import LogProbabilities
 from likely.text.vocabulary import TokenIds, Vocabulary, VocabularyError
@@ -144,7 +144,7 @@ def load(
     name: str,
     device: str = "auto",
     threads: int | None = None,
-    progress: Progress = lambda _message, _fraction: None,
+    progress: Progress = silent,
 ) -> CausalLanguageModel:
     """Load the model in `folder` (config.json, safetensors, tokenizer.json).
 
@@ -170,7 +170,13 @@ def load(
     )
     # The first pass sets up threads and kernels and takes several times as long as the next.
     progress(f"Warming up {name}", None)
-    model.log_probabilities([(next(iter(vocabulary.encode(b"a")), 0),)])
+    try:
+        model.log_probabilities([(next(iter(vocabulary.encode(b"a")), 0),)])
+    except (RuntimeError, IndexError, ValueError) as error:
+        raise ModelError(
+            f"{folder}: the weights do not fit config.json ({first_line(error)}); fetch the"
+            " model again"
+        ) from error
     model.clear()
     return model
 

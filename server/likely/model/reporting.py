@@ -17,6 +17,11 @@ class ModelUnavailableError(ModelError):
     """The model may be right, but this machine cannot provide it now: network, disk, rights."""
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says, on one line."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+
+
 def silent(message: str, fraction: float | None) -> None:
     """Report nothing."""
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from likely.model.sources import ModelError
+from likely.model.reporting import ModelError, first_line
 from likely.text.vocabulary import TokenIds
 
 
@@ -26,8 +26,10 @@ class TransformersPasses:
                 use_safetensors=True,
             )
         except (OSError, ValueError, RuntimeError, KeyError) as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-            raise ModelError(f"{folder}: transformers cannot load this model ({reason})") from error
+            raise ModelError(
+                f"{folder}: transformers cannot load this model ({first_line(error)});"
+                " choose another model"
+            ) from error
         self._model = model.to(device).eval()
         config = model.config.get_text_config()
         self.max_positions = int(getattr(config, "max_position_embeddings", None) or 1024)

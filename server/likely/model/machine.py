@@ -1,11 +1,16 @@
 """What this machine offers a model."""
 
 import os
+import time
 
 import psutil
 import torch
 
 from likely.model.reporting import size_text
+
+_BUFFER_BYTES = 512 * 2**20
+"""Much larger than the caches of any processor."""
+_READS = 12
 
 
 def describe() -> list[tuple[str, str]]:
@@ -21,3 +26,20 @@ def describe() -> list[tuple[str, str]]:
         ("threads", f"{torch.get_num_threads()} for torch, {os.cpu_count()} processors"),
         ("memory", f"{size_text(memory.available)} free of {size_text(memory.total)}"),
     ]
+
+
+def memory_bandwidth(threads: int) -> float:
+    """Return bytes per second at which memory can be read: the best of several reads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        # Ones and not zeros: untouched pages would all be the same page.
+        buffer = torch.ones(_BUFFER_BYTES // 4)
+        fastest = float("inf")
+        for _ in range(_READS):
+            began = time.perf_counter()
+            buffer.sum()
+            fastest = min(fastest, time.perf_counter() - began)
+    finally:
+        torch.set_num_threads(before)
+    return _BUFFER_BYTES / fastest

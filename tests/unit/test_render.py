@@ -21,6 +21,7 @@ RICH = Client(
     item_markdown=True,
     keeps_indentation=True,
     preselects=True,
+    commits=True,
     hover_markdown=True,
 )
 POOR = Client()
@@ -141,6 +142,7 @@ def test_a_client_gets_only_what_it_can_show() -> None:
     (item,) = render.completion_list(answer(candidate(" a")), cursor("x"), POOR, None).items
     assert (item.detail, item.label_details) == ("10.00%", None)
     assert (item.preselect, item.insert_text_mode) == (None, None)
+    assert item.commit_characters is None
 
 
 def test_documentation_comes_along_where_it_cannot_be_resolved() -> None:

@@ -14,6 +14,7 @@ class Client:
     resolves_documentation: bool = True
     keeps_indentation: bool = False
     preselects: bool = False
+    commits: bool = False
     registers_completion: bool = False
     hover_markdown: bool = False
     progress: bool = False
@@ -39,6 +40,7 @@ def client_of(capabilities: types.ClientCapabilities) -> Client:
         resolves_documentation=resolves,
         keeps_indentation=modes is not None and types.InsertTextMode.AsIs in modes.value_set,
         preselects=bool(item.preselect_support),
+        commits=bool(item.commit_characters_support),
         registers_completion=bool(completion.dynamic_registration),
         hover_markdown=types.MarkupKind.Markdown in (hover.content_format or ()),
         progress=bool(window.work_done_progress),

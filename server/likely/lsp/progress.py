@@ -30,9 +30,11 @@ class WorkDone:
 
     def report(self, message: str, percentage: int | None) -> None:
         """Show a step."""
-        self._message, self._percentage = message, percentage
+        # A client shows the title before it.
+        self._message = None if message == self._title else message
+        self._percentage = percentage
         if self._agreed and not self._ended:
-            self._notify(types.WorkDoneProgressReport(message=message, percentage=percentage))
+            self._notify(types.WorkDoneProgressReport(message=self._message, percentage=percentage))
 
     def end(self, message: str) -> None:
         """Take the bar away."""

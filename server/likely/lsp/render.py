@@ -75,7 +75,6 @@ def completion_list(
             sort_text=f"{rank:03}",
             insert_text_format=types.InsertTextFormat.PlainText,
             text_edit=types.TextEdit(range=edited, new_text=fragment + insertion),
-            commit_characters=[],
             command=command,
             data={
                 "ids": list(candidate.ids),
@@ -87,6 +86,9 @@ def completion_list(
             item.label_details = types.CompletionItemLabelDetails(description=figure)
         else:
             item.detail = figure
+        if client.commits:
+            # A typed character is text here. (Neovim, which has none, fails on an empty list.)
+            item.commit_characters = []
         if client.keeps_indentation:
             item.insert_text_mode = types.InsertTextMode.AsIs
         if client.preselects and not items:
@@ -126,7 +128,7 @@ def documentation(answer: Answer, rank: int, client: Client) -> types.MarkupCont
         ("rank", str(rank)),
         *_tokens(candidate, answer.vocabulary, markdown),
     ]
-    blocks = [_table((), rows, markdown), *_notes(answer, markdown)]
+    blocks = [_facts(rows, markdown), *_notes(answer, markdown)]
     return _content(blocks, markdown)
 
 
@@ -149,7 +151,7 @@ def hover(
     notes = f"raw: given the {count} before it · {_code(model, markdown)}"
     blocks = [
         _code(name or show(reading.data), markdown),
-        _table((), rows, markdown),
+        _facts(rows, markdown),
         "Given everything before it, the model expected here:",
         _distribution(reading.expected, reading.rest, markdown),
         _aside(notes, markdown),
@@ -228,41 +230,42 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def _facts(rows: Rows, markdown: bool) -> str:
+    """Names and values; Markdown knows no table without a heading, so the first row is it."""
+    if markdown:
+        return _markdown_table(rows, ":--", ":--")
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+
+
 def _distribution(candidates: Sequence[Candidate], rest: float, markdown: bool) -> str:
     """Candidates with bars, scaled to the likeliest, and the rest."""
     longest = max((candidate.probability for candidate in candidates), default=1.0) or 1.0
     rows = [
-        (
-            _code(show(candidate.insertion), markdown),
-            percent(candidate.probability),
-            bar(candidate.probability / longest),
-        )
-        for candidate in candidates
+        ("token", "probability", ""),
+        *(
+            (
+                _code(show(candidate.insertion), markdown),
+                percent(candidate.probability),
+                bar(candidate.probability / longest),
+            )
+            for candidate in candidates
+        ),
+        ("all others", percent(rest), ""),
     ]
-    rows.append(("all others", percent(rest), ""))
-    return _table(("token", "probability", ""), rows, markdown)
-
-
-def _table(header: tuple[str, ...], rows: Rows, markdown: bool) -> str:
     if markdown:
-        columns = len(rows[0])
-        # Figures stand right under each other; the second column holds them.
-        alignment = "|".join([":--", "--:" if header else ":--", *[":--"] * (columns - 2)])
-        cells = [header or ("",) * columns, *rows]
-        first, *lines = [
-            "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in cells
-        ]
-        return "\n".join([first, f"|{alignment}|", *lines])
-    cells = [header, *rows] if header else list(rows)
-    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
-    lines = []
-    for row in cells:
-        aligned = [
-            cell.rjust(width) if header and column == 1 else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(aligned).rstrip())
-    return "\n".join(lines)
+        return _markdown_table(rows, ":--", "--:", ":--")
+    width = max(len(name) for name, _, _ in rows)
+    return "\n".join(
+        f"{name:<{width}}  {figure:>11}  {length}".rstrip() for name, figure, length in rows
+    )
+
+
+def _markdown_table(rows: Rows, *alignment: str) -> str:
+    heading, *lines = [
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows
+    ]
+    return "\n".join([heading, "|" + "|".join(alignment) + "|", *lines])
 
 
 def _code(text: str, markdown: bool) -> str:

@@ -102,8 +102,10 @@ class LikelyServer(LanguageServer):
         )
         self.protocol.registers_completion = client.registers_completion
         characters = list(self._configuration.settings.completion.trigger_characters)
+        # Without anything to resolve it must not be offered: Neovim 0.11 cannot send back an item
+        # whose data holds fractions.
         self.protocol.fm.feature_options[types.TEXT_DOCUMENT_COMPLETION] = types.CompletionOptions(
-            trigger_characters=characters, resolve_provider=True
+            trigger_characters=characters, resolve_provider=client.resolves_documentation
         )
 
     def begin(self) -> None:
@@ -187,7 +189,8 @@ class LikelyServer(LanguageServer):
             identifier,
             types.TEXT_DOCUMENT_COMPLETION,
             types.CompletionRegistrationOptions(
-                trigger_characters=list(characters), resolve_provider=True
+                trigger_characters=list(characters),
+                resolve_provider=self.session.client.resolves_documentation,
             ),
         )
 

@@ -1,0 +1,6 @@
+vim.o.completeopt = 'menuone,noselect,popup'
+vim.lsp.config('likely', { cmd = { 'likely', 'serve' }, on_attach = function(client, buffer)
+  vim.lsp.completion.enable(true, client.id, buffer, { autotrigger = true,
+    convert = function(item) return { word = item.textEdit.newText } end })
+end })
+vim.lsp.enable('likely')

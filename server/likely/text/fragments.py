@@ -278,7 +278,7 @@ def _futures(text: str) -> tuple[str, ...]:
     split off first, and is one with the line end that follows. Contractions end with a letter.
     """
     if text[-1:].isspace():
-        return ("", "a", "1", "!", "\n")
+        return ("", "a", "\n")
     if text[-2:-1] == "'" and text[-1] in "rvl":
         return ("", "e", "l")
     return ("",)

@@ -1,0 +1,311 @@
+"""Tiny tokenizers, another tokenizer to hold ours against, and a random language model."""
+
+import json
+import unicodedata
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from itertools import pairwise
+
+import numpy as np
+import regex  # type: ignore[import-untyped]
+from hypothesis import strategies as st
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+from fakes import FakeModel
+from likely.prediction.protocol import LogProbabilities
+from likely.text.vocabulary import TokenIds, Vocabulary
+
+GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+LLAMA3 = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+QWEN = LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
+
+PROSE = (
+    "This weekend I plan to spend the day at the lake. They're sure it'll rain; she's not, and"
+    " we've seen it before. I'd say don't.\n\nThe end.\n\n\nThe  spaced  out   words.\r\n\r\nOn"
+    " two lines.\r\nIt's 2024, 12 of 365 days, 1000000 times.   \n \n  \n"
+)
+CODE = (
+    "def plan(days):\n    for day in days:\n        if day:\n            return day\n\n\n"
+    "class Plan:\n\tdef __init__(self):\n\t\tself.days = [1, 22, 333]\n\t\t\n\t\t# it's done\n"
+    "x = ((a + b) * (c - d)) != {'re': \"'ll\"}\n"
+)
+WORLD = (
+    "Café naïve über Ⅷ ² élan. 漢字と仮名 中文 中国 日本語。 😀 👩‍💻 😀😀 e\u0301 "
+    "\u00a0nbsp\u3000wide 'ſ 'S 'LL don\u2019t"
+)
+CORPORA = {"prose": PROSE, "code": CODE, "world": WORLD, "all": PROSE + CODE + WORLD}
+
+_PIECES = (
+    *"abdeilmrstvx",
+    *"SRx12³Ⅷ",
+    *".!-_('\"",
+    *(" ", " ", " ", "\n", "\n", "\t", "\r\n", "\r"),
+    *("'re", "'ll", "'s", "'v", "'S", "'", "''", " '"),
+    *("  ", "   ", "\n\n", "\t\t", " \n", "\n ", "\n\t\t", " \t "),
+    *("the", " the", " day", " plan", "They", "def", "return", "12", "365", "000"),
+    *("é", "e\u0301", "\u0301", "ß", "ſ", "\u017f", "中", "漢字", " 日", "。"),
+    *("😀", "👩‍💻", "\u00a0", "\u3000", "\x85", "\u2028", "\ufeff", "\x00", "’"),
+)
+texts = st.lists(st.sampled_from(_PIECES), min_size=1, max_size=9).map("".join)
+"""Random texts with all that a pre-tokenizer can trip over."""
+
+clippings = st.builds(
+    lambda corpus, start, length: corpus[start % len(corpus) :][:length],
+    st.sampled_from([PROSE, CODE, WORLD]),
+    st.integers(0, 10_000),
+    st.integers(1, 12),
+)
+"""Bits of what the tokenizers were trained on, so that tokens are long."""
+
+
+@dataclass(frozen=True)
+class Style:
+    """A kind of tokenizer, trained on a corpus."""
+
+    pattern: str
+    corpus: str
+    merges: int
+    digits: bool = False
+    prefix_space: bool = False
+    normalizes: bool = False
+    ignores_merges: bool = False
+
+    def __str__(self) -> str:
+        name = {GPT2: "gpt2", LLAMA3: "llama3", QWEN: "qwen"}[self.pattern]
+        flags = [
+            flag
+            for flag in ("digits", "prefix_space", "normalizes", "ignores_merges")
+            if getattr(self, flag)
+        ]
+        return "-".join([name, self.corpus, str(self.merges), *flags])
+
+
+STYLES = (
+    Style(GPT2, "all", 220),
+    Style(GPT2, "prose", 120, prefix_space=True),
+    Style(GPT2, "code", 150, digits=True),
+    Style(GPT2, "world", 90),
+    Style(GPT2, "all", 0),
+    Style(LLAMA3, "all", 220, ignores_merges=True),
+    Style(LLAMA3, "code", 120),
+    Style(QWEN, "all", 220, normalizes=True),
+    Style(QWEN, "world", 90, digits=True),
+)
+
+
+@cache
+def definition(style: Style) -> str:
+    """A `tokenizer.json` as its makers would ship it."""
+    tokenizer = Tokenizer(models.BPE(ignore_merges=style.ignores_merges))
+    parts: list[pre_tokenizers.PreTokenizer] = []
+    if style.digits:
+        parts.append(pre_tokenizers.Digits(individual_digits=True))
+    if style.pattern == GPT2:
+        parts.append(pre_tokenizers.ByteLevel(add_prefix_space=style.prefix_space))
+    else:
+        parts.append(pre_tokenizers.Split(Regex(style.pattern), "isolated"))
+        parts.append(pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False))
+    tokenizer.pre_tokenizer = parts[0] if len(parts) == 1 else pre_tokenizers.Sequence(parts)
+    if style.normalizes:
+        tokenizer.normalizer = normalizers.NFC()
+    trainer = trainers.BpeTrainer(
+        vocab_size=257 + style.merges,
+        min_frequency=0,
+        special_tokens=["<|endoftext|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(CORPORA[style.corpus].splitlines(keepends=True), trainer)
+    tokenizer.train_from_iterator([CORPORA[style.corpus]], trainer)
+    return tokenizer.to_str()
+
+
+@cache
+def vocabulary(style: Style) -> Vocabulary:
+    return Vocabulary(definition(style))
+
+
+# What may follow a text, and what may follow a character that is cut.
+_FUTURES = (*("", "a", "1", "!", "'", " ", "\n", "\t", "e", "l", "ve", "L", "中", " a", "\u00a0a"),)
+_FUTURES_OF_CUT = ("", "a", "1", "\n")
+
+
+class OtherTokenizer:
+    """Byte-level BPE written anew from its papers: `regex` patterns and a loop that merges.
+
+    Slow and simple. A token sequence is canonical here by definition: it is what the first
+    pre-tokens of some text, cut where its bytes end, merge to; `_FUTURES` and all kinds of
+    completions of a cut character are tried as the text's end.
+    """
+
+    def __init__(self, style: Style) -> None:
+        description = json.loads(definition(style))
+        letters = _byte_letters()
+        self.bytes_of: dict[int, bytes] = {}
+        for name, token in description["model"]["vocab"].items():
+            if name != "<|endoftext|>":
+                self.bytes_of[token] = bytes(letters[letter] for letter in name)
+        self.id_of = {data: token for token, data in self.bytes_of.items()}
+        pairs = [
+            tuple(pair.split(" ") if isinstance(pair, str) else pair)
+            for pair in description["model"]["merges"]
+        ]
+        self._ranks = {
+            tuple(bytes(letters[letter] for letter in part) for part in pair): rank
+            for rank, pair in enumerate(pairs)
+        }
+        # Python's \s has four control characters that the tokenizers' own does not have.
+        space, other = r"\p{White_Space}", r"\P{White_Space}"
+        self._pattern = regex.compile(style.pattern.replace(r"\s", space).replace(r"\S", other))
+        self._digits = style.digits
+        self._ignores_merges = style.ignores_merges
+        self._merged: dict[bytes, TokenIds] = {}
+        self._canonical: dict[bytes, frozenset[TokenIds]] = {}
+
+    def pre_tokens(self, text: str) -> list[str]:
+        parts = regex.findall(r"\p{N}|\P{N}+", text) if self._digits else [text]
+        return [found for part in parts for found in self._pattern.findall(part)]
+
+    def merge(self, pre_token: bytes) -> TokenIds:
+        if pre_token not in self._merged:
+            parts = [bytes([byte]) for byte in pre_token]
+            if self._ignores_merges and pre_token in self.id_of:
+                parts = [pre_token]
+            while True:
+                ranked = [
+                    (self._ranks[pair], place)
+                    for place, pair in enumerate(pairwise(parts))
+                    if pair in self._ranks
+                ]
+                if not ranked:
+                    break
+                _, place = min(ranked)
+                parts[place : place + 2] = [parts[place] + parts[place + 1]]
+            self._merged[pre_token] = tuple(self.id_of[part] for part in parts)
+        return self._merged[pre_token]
+
+    def encode(self, text: str) -> TokenIds:
+        return self._first_tokens(text, len(text.encode()))
+
+    def _first_tokens(self, text: str, length: int) -> TokenIds:
+        tokens: list[int] = []
+        for pre_token in self.pre_tokens(text):
+            piece = pre_token.encode()[:length]
+            length -= len(piece)
+            if piece:
+                tokens += self.merge(piece)
+        return tuple(tokens)
+
+    def encodings(self, data: bytes) -> frozenset[TokenIds]:
+        """All canonical encodings of `data`, whose last character may be cut."""
+        if data not in self._canonical:
+            whole = data.decode(errors="ignore")
+            cut = data[len(whole.encode()) :]
+            valid = whole.encode() + cut == data
+            completions = _completions(cut) if cut else ("",)
+            self._canonical[data] = frozenset(
+                self._first_tokens(whole + completion + future, len(data))
+                for completion in (completions if valid else ())
+                for future in (_FUTURES_OF_CUT if cut else _FUTURES)
+            )
+        return self._canonical[data]
+
+    def is_canonical(self, tokens: TokenIds) -> bool:
+        return tokens in self.encodings(b"".join(self.bytes_of[token] for token in tokens))
+
+    @cached_property
+    def _by_first_byte(self) -> dict[int, list[int]]:
+        found: dict[int, list[int]] = {}
+        for token, data in self.bytes_of.items():
+            found.setdefault(data[0], []).append(token)
+        return found
+
+    def minimal_covers(self, data: bytes) -> Iterator[TokenIds]:
+        """All canonical sequences that reach the end of `data` with their last token."""
+        pending: list[tuple[TokenIds, bytes]] = [((), data)]
+        while pending:
+            head, left = pending.pop()
+            for token in self._by_first_byte.get(left[0], ()):
+                spelled = self.bytes_of[token]
+                if left.startswith(spelled) or spelled.startswith(left):
+                    tokens = (*head, token)
+                    if not self.is_canonical(tokens):
+                        continue
+                    if len(spelled) < len(left):
+                        pending.append((tokens, left[len(spelled) :]))
+                    else:
+                        yield tokens
+
+
+def _byte_letters() -> dict[str, int]:
+    letters = {}
+    stand_in = 0x100
+    for byte in range(256):
+        if 0x21 <= byte <= 0x7E or 0xA1 <= byte <= 0xAC or byte >= 0xAE:
+            letters[chr(byte)] = byte
+        else:
+            letters[chr(stand_in)] = byte
+            stand_in += 1
+    return letters
+
+
+def _completions(cut: bytes) -> tuple[str, ...]:
+    """Characters whose UTF-8 begins with `cut`: one of each kind, and those of the corpora."""
+    return _completion_table().get(cut, ())
+
+
+@cache
+def _completion_table() -> dict[bytes, tuple[str, ...]]:
+    known = {ord(character) for character in "".join([*CORPORA.values(), *_PIECES])}
+    table: dict[bytes, dict[object, str]] = {}
+    # Above the first two planes there is nothing but ideographs and private use.
+    for code in (*range(0x80, 0xD800), *range(0xE000, 0x20000), *range(0x20000, 0x110000, 0x40)):
+        character = chr(code)
+        kind = (unicodedata.category(character), character.isspace())
+        encoded = character.encode()
+        for length in range(1, len(encoded)):
+            kinds = table.setdefault(encoded[:length], {})
+            kinds.setdefault(code if code in known else kind, character)
+    return {cut: tuple(dict.fromkeys(kinds.values())) for cut, kinds in table.items()}
+
+
+class RandomModel(FakeModel):
+    """A language model with some distribution or other after every token sequence."""
+
+    def __init__(self, vocabulary: Vocabulary, *, spread: float = 3.0) -> None:
+        super().__init__({})
+        self.vocabulary = vocabulary
+        self.separator = min(vocabulary.special)
+        self._spread = spread
+        self._known: dict[TokenIds, LogProbabilities] = {}
+
+    def log_probabilities(self, sequences: Sequence[TokenIds]) -> list[LogProbabilities]:
+        assert all(sequences), "a model cannot be asked about nothing"
+        self.asked += sequences
+        return [self.row(sequence) for sequence in sequences]
+
+    def knows(self, sequence: TokenIds) -> bool:
+        return sequence in self._known
+
+    def row(self, sequence: TokenIds) -> LogProbabilities:
+        if sequence not in self._known:
+            random = np.random.default_rng([len(sequence), *sequence])
+            logits = self._spread * random.standard_normal(len(self.vocabulary))
+            row = (logits - np.logaddexp.reduce(logits)).astype(np.float32)
+            row.setflags(write=False)
+            self._known[sequence] = row
+        return self._known[sequence]
+
+    def log_probability(self, tokens: TokenIds, before: TokenIds) -> float:
+        """log P(tokens | before), added up in float64."""
+        total = 0.0
+        for place, token in enumerate(tokens):
+            total += float(self.row(before + tokens[:place])[token])
+        return total
+
+    def release(self, owner: Hashable) -> None:
+        self._known.clear()

@@ -86,6 +86,7 @@ class CausalLanguageModel:
         passes: Passes,
         separator: int | None,
         description: str,
+        threads: int | None = None,
     ) -> None:
         self.name = name
         self.vocabulary = vocabulary
@@ -94,6 +95,7 @@ class CausalLanguageModel:
         self.max_tokens = min(MAX_TOKENS, passes.max_positions)
         self.poll: Callable[[], None] = _never
         self.owner: Hashable = None
+        self._threads = threads
         self._passes = passes
         self._rows: OrderedDict[TokenIds, LogProbabilities] = OrderedDict()
         self._max_rows = max(16, _ROWS_BYTES // (4 * passes.vocabulary_size))
@@ -108,6 +110,9 @@ class CausalLanguageModel:
         missing = list(dict.fromkeys(s for s in sequences if s not in self._rows))
         fresh: dict[TokenIds, LogProbabilities] = {}
         if missing:
+            # Each thread has its own count in torch, and it is not the loading one that runs this.
+            if self._threads and torch.get_num_threads() != self._threads:
+                torch.set_num_threads(self._threads)
             with torch.inference_mode():
                 logits = self._passes.logits(missing, self.poll, self.owner)
                 rows = torch.log_softmax(logits, dim=-1).cpu().numpy()
@@ -167,6 +172,7 @@ def load(
         passes=passes,
         separator=_separator(vocabulary, config),
         description=f"{name} · {where.type} · {str(dtype).removeprefix('torch.')}",
+        threads=threads,
     )
     # The first pass sets up threads and kernels and takes several times as long as the next.
     progress(f"Warming up {name}", None)

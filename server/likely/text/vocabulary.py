@@ -63,15 +63,19 @@ class Vocabulary:
         """Read a `tokenizer.json` text; `size` is the model's number of logits where larger."""
         description: dict[str, Any] = json.loads(definition)
         self.byte_level = _is_byte_level(description)
-        self.exact = self.byte_level and _boundaries_are_known(description["pre_tokenizer"])
         self.adds_prefix_space = _adds_prefix_space(description)
-        if self.byte_level and (self.adds_prefix_space or description["normalizer"]):
+        added = {int(token["id"]): token for token in description["added_tokens"]}
+        markers = [t for t in added.values() if not t["special"] and _is_marker(t["content"])]
+        if self.byte_level and (self.adds_prefix_space or description["normalizer"] or markers):
             # What stands before a document is `documentStart`'s matter, and NFC (Qwen) would
             # make bytes that are not in the document; normalized text is tokenized alike.
             for member in _members(description["pre_tokenizer"]):
                 if member["type"] == "ByteLevel":
                     member["add_prefix_space"] = False
             description["normalizer"] = None
+            # Qwen's <tool_call> and the like are no text either, special by name or not.
+            for token in markers:
+                token["special"] = True
             definition = json.dumps(description)
         tokenizer = Tokenizer.from_str(definition)
         tokenizer.encode_special_tokens = True
@@ -79,8 +83,13 @@ class Vocabulary:
         tokenizer.no_padding()
         self._tokenizer = tokenizer
         self._model = tokenizer.model
-        added = {int(token["id"]): token for token in description["added_tokens"]}
         self.special = frozenset(i for i, token in added.items() if token["special"])
+        # Added text (Pythia's runs of spaces) is found before any pre-token is.
+        self.exact = (
+            self.byte_level
+            and _boundaries_are_known(description["pre_tokenizer"])
+            and len(self.special) == len(added)
+        )
         self._names: dict[int, str] = {i: t for t, i in tokenizer.get_vocab(True).items()}
         count = max(max(self._names, default=-1) + 1, size or 0)
         to_bytes = _bytes_of_byte_level if self.byte_level else _bytes_of_sentencepiece
@@ -222,6 +231,10 @@ def _adds_prefix_space(description: Mapping[str, Any]) -> bool:
         member["type"] == "ByteLevel" and member["add_prefix_space"]
         for member in _members(description["pre_tokenizer"])
     )
+
+
+def _is_marker(text: str) -> bool:
+    return text.startswith("<") and text.endswith(">")
 
 
 def _is_sentencepiece(description: Mapping[str, Any]) -> bool:

@@ -149,6 +149,17 @@ class Client(pytest_lsp.LanguageClient):
             PATIENCE,
         )
 
+    async def loaded(self) -> None:
+        """Wait until the bar of a model that is being loaded is gone."""
+
+        def ended() -> bool:
+            reports = list(self.progress_reports.values())
+            return bool(reports and reports[-1]) and isinstance(
+                reports[-1][-1], types.WorkDoneProgressEnd
+            )
+
+        await eventually(ended)
+
     async def ready(self, uri: str = URI) -> None:
         """Wait until completion at the document's beginning has candidates."""
 

@@ -37,7 +37,12 @@ def load_model(settings: Settings, progress: Callable[[str, float | None], None]
             progress("Converting the weights", step / 20)
             time.sleep(0.1)
     progress("Loading", None)
-    return FakeModel(name=name, during=slowly(30) if name == "slow" else lambda model: None)
+    during = {"slow": slowly(30), "failing": fail}.get(name, lambda _model: None)
+    return FakeModel(name=name, during=during)
+
+
+def fail(model: "FakeModel") -> None:
+    raise ValueError(f"private: {model.vocabulary.decode(model.asked[-1])!r}")
 
 
 def list_models(settings: Settings) -> list[Entry]:

@@ -349,14 +349,28 @@ async def test_a_new_model_is_loaded_behind_the_old_one() -> None:
         assert shown(await client.complete(*END)) == CANDIDATES
 
 
+async def test_a_model_that_fails_at_work_leaves_the_server_alive() -> None:
+    async with connected(settings={"model": "failing"}) as client:
+        client.open(PHRASE + " visit")
+        await client.loaded()
+        answer = await client.complete(*END)
+        assert (answer.items, answer.is_incomplete) == ((), True)
+        assert await client.hover(0, 6) is None
+        assert not client.messages
+        client.set_settings(**FAKE)
+        await client.ready()
+        assert shown(await client.complete(*END)) == CANDIDATES
+    assert b"completion failed: ValueError" in client.log
+    assert b"private" not in client.log
+
+
 # Requests that nobody waits for any more
 
 
 async def test_a_cancelled_request_is_answered_as_such_and_its_pass_abandoned() -> None:
     async with connected(settings={"model": "slow", "lookAhead": False}) as client:
         client.open(PHRASE)
-        await eventually(lambda: any(client.progress_reports.values()))
-        await asyncio.sleep(0.3)
+        await client.loaded()
         place = types.TextDocumentIdentifier(URI)
         began = time.monotonic()
         for kind in range(3):
@@ -377,8 +391,7 @@ async def test_a_cancelled_request_is_answered_as_such_and_its_pass_abandoned() 
 async def test_the_latest_of_a_burst_wins_and_everyone_gets_one_response() -> None:
     async with connected(settings={"model": "slow", "lookAhead": False}) as client:
         client.open(PHRASE)
-        await eventually(lambda: any(client.progress_reports.values()))
-        await asyncio.sleep(0.3)
+        await client.loaded()
         requests = []
         for _ in range(6):
             params = types.CompletionParams(types.TextDocumentIdentifier(URI), types.Position(*END))

@@ -22,9 +22,9 @@ from likely.benchmark.timing import Latency
 from likely.model.reporting import size_text
 
 _LONG = {
-    LIKELY_RHYTHM: "likely, 10 keys per second",
+    LIKELY_RHYTHM: "likely, 10 keys/s",
     LIKELY_BURST: "likely, burst",
-    LLAMA_RHYTHM: "llama.cpp, 10 keys per second",
+    LLAMA_RHYTHM: "llama.cpp, 10 keys/s",
     LLAMA_BURST: "llama.cpp, burst",
     NOTEBOOK: "the notebook's function",
 }
@@ -35,6 +35,7 @@ _SHORT = {
     LLAMA_BURST: "llama.cpp burst",
     NOTEBOOK: "notebook",
 }
+_ROWS = "rows: tokens through the layers for the answer; ahead: after it, while nobody waits"
 _PASSES = {MODEL: "model", DISTILGPT2_SHAPE: "distilgpt2's shape"}
 
 
@@ -79,8 +80,15 @@ def _tables(figures: Figures) -> Iterator[Table]:
         yield table
 
 
-def _table(first: str, *columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+def _table(first: str, *columns: str, caption: str | None = None) -> Table:
+    table = Table(
+        box=None,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+        header_style="bold",
+        caption=caption,
+        caption_justify="left",
+    )
     table.add_column(first, no_wrap=True)
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
@@ -88,14 +96,18 @@ def _table(first: str, *columns: str) -> Table:
 
 
 def _typing(figures: Figures) -> Table:
-    table = _table("a keystroke, ms", "p50", "p95", "max", "mean", "rows", "idle rows", "no pass")
+    table = _table(
+        "a keystroke, ms",
+        *("p50", "p95", "max", "mean", "rows", "ahead", "no pass"),
+        caption=_ROWS,
+    )
     for name, played in (figures.typing or {}).items():
         overall = played.overall
         table.add_row(
             _LONG[name],
             *_four(overall.latency),
-            f"{overall.rows:.2f}",
-            f"{overall.idle_rows:.2f}",
+            _digits(overall.rows),
+            _digits(overall.idle_rows),
             f"{overall.without_pass:.0%}",
         )
     return table
@@ -108,7 +120,9 @@ def _typing_by_trace(figures: Figures) -> Table:
     for name, played in typing.items():
         times = [played.traces[trace].latency for trace in traces]
         table.add_row(
-            _SHORT[name], *(f"{_ms(t.p50)}/{_ms(t.p95)}" for t in times), _ms(played.opening)
+            _SHORT[name],
+            *(f"{_digits(t.p50)}/{_digits(t.p95)}" for t in times),
+            _digits(played.opening),
         )
     return table
 
@@ -121,14 +135,15 @@ def _passes(figures: Figures) -> Table:
     )
     columns = list(passes.values())
     table.add_row("weights read", *(size_text(p.bytes_read) for p in columns))
-    table.add_row("floor: weights / bandwidth", *(_ms(p.floor) for p in columns))
-    table.add_row("likely, one row", *(_ms(p.one_row) for p in columns))
+    table.add_row("floor: weights / bandwidth", *(_digits(p.floor) for p in columns))
+    table.add_row("likely, one row", *(_digits(p.one_row) for p in columns))
     table.add_row("likely, one row / floor", *(f"{p.ratio:.2f}" for p in columns))
-    table.add_row("likely, one row - floor", *(_ms(p.overhead) for p in columns))
-    table.add_row("likely, four rows", *(_ms(p.four_rows) for p in columns))
-    table.add_row("transformers, one token", *(_ms(p.transformers) for p in columns))
+    table.add_row("likely, one row - floor", *(_digits(p.overhead) for p in columns))
+    table.add_row("likely, four rows", *(_digits(p.four_rows) for p in columns))
+    table.add_row("transformers, one token", *(_digits(p.transformers) for p in columns))
     table.add_row(
-        "llama.cpp, one token", *("" if p.llama_cpp is None else _ms(p.llama_cpp) for p in columns)
+        "llama.cpp, one token",
+        *("" if p.llama_cpp is None else _digits(p.llama_cpp) for p in columns),
     )
     return table
 
@@ -175,9 +190,9 @@ def _sizes(memory: Memory) -> tuple[str, ...]:
 
 
 def _four(times: Latency) -> tuple[str, ...]:
-    return tuple(_ms(value) for value in (times.p50, times.p95, times.max, times.mean))
+    return tuple(_digits(value) for value in (times.p50, times.p95, times.max, times.mean))
 
 
-def _ms(value: float) -> str:
+def _digits(value: float) -> str:
     """Three digits or so: `0.31`, `4.9`, `25`, `652`."""
     return f"{value:.2f}" if value < 1 else f"{value:.1f}" if value < 10 else f"{value:.0f}"

@@ -90,8 +90,8 @@ ADDED_TO_CODE = (
         '    parser.add_argument("--ignore", nargs="*", default=[], help="words to leave out")\n',
     ),
     (
-        '    text = path.read_text(encoding="utf-8")\n',
-        '    if not text.strip():\n        return []\n    text = text.replace("-", " ")\n',
+        "    width = max(len(word) for word in counts)\n",
+        "    if limit < 1:\n        return\n    rows = counts.most_common(limit)\n",
     ),
     (
         "    words = read_words(arguments.path)\n",

@@ -71,4 +71,4 @@ def write_random_distilgpt2(folder: Path) -> None:
 def _be_quiet() -> None:
     from transformers.utils import logging
 
-    logging.disable_progress_bar()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from likely.prediction.context import DocumentStart, TextBefore, reach
 from likely.prediction.cursor import CursorOptions, Prediction, predict_at_cursor
-from likely.prediction.distribution import Candidate
+from likely.prediction.distribution import Candidate, percent
 from likely.text.vocabulary import show
 
 if TYPE_CHECKING:
@@ -166,11 +166,6 @@ class NextTokens(Sequence[Candidate]):
             f'<td style="text-align:right;opacity:.6">{percent(self.rest)}</td><td></td></tr>'
             f'</tbody></table><div style="opacity:.6">{html.escape(self.caption())}</div>'
         )
-
-
-def percent(probability: float) -> str:
-    """Return a probability as people read it: `5.98%`."""
-    return "<0.01%" if 0 < probability < 5e-5 else f"{probability:.2%}"
 
 
 def predict(

@@ -22,7 +22,8 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
-from likely.next_tokens import NextTokens, percent
+from likely.next_tokens import NextTokens
+from likely.prediction.distribution import percent
 
 if TYPE_CHECKING:
     from likely.model.reporting import Progress

@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-from likely.next_tokens import NextTokens, percent
+from likely.next_tokens import NextTokens
 from likely.prediction.cursor import Prediction
-from likely.prediction.distribution import Candidate
+from likely.prediction.distribution import Candidate, percent
 
 
 def candidate(insertion: bytes, probability: float, *ids: int) -> Candidate:

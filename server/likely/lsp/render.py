@@ -9,7 +9,7 @@ from lsprotocol import types
 from likely.lsp.client import Client
 from likely.lsp.documents import Snapshot
 from likely.prediction.cursor import Method, Prediction, Unit
-from likely.prediction.distribution import Candidate
+from likely.prediction.distribution import Candidate, percent
 from likely.prediction.scoring import TokenReading
 from likely.text.lines import units
 from likely.text.vocabulary import Vocabulary, show
@@ -34,11 +34,6 @@ class Answer:
     unit: Unit
     model: str
     vocabulary: Vocabulary
-
-
-def percent(probability: float) -> str:
-    """A probability as people read it: `5.98%`; small ones do not become nothing."""
-    return "<0.01%" if 0 < probability < 5e-5 else f"{probability:.2%}"
 
 
 def bar(share: float) -> str:
@@ -139,19 +134,21 @@ def hover(
     markdown = client.hover_markdown
     score = reading.score
     name = vocabulary.special_name(score.id) if score.id in vocabulary.special else ""
-    rows = [
-        ("probability", f"{percent(score.probability)} (raw)"),
-        ("log-probability", f"{score.logprob:.4f}"),
-        ("surprisal", f"{score.surprisal:.2f} bits"),
-        ("rank", str(score.rank)),
-        ("entropy here", f"{score.entropy:.2f} bits"),
-        ("token id", str(score.id)),
-    ]
+    shown = _code(name or show(reading.data), markdown)
+    probability = f"{percent(score.probability)} (raw)"
+    # Few lines: an editor cuts a tall hover off, and what was expected is worth seeing whole.
+    figures = (
+        f"{shown} probability {f'**{probability}**' if markdown else probability}"
+        f" · surprisal {score.surprisal:.2f} bits · rank {score.rank}"
+    )
+    details = (
+        f"log-probability {score.logprob:.4f} · entropy here {score.entropy:.2f} bits"
+        f" · token id {score.id}"
+    )
     count = _count(reading.context_tokens, "token")
     notes = f"raw: given the {count} before it · {_code(model, markdown)}"
     blocks = [
-        _code(name or show(reading.data), markdown),
-        _facts(rows, markdown),
+        f"{figures}{'  ' if markdown else ''}\n{details}",
         "Given everything before it, the model expected here:",
         _distribution(reading.expected, reading.rest, markdown),
         _aside(notes, markdown),

@@ -51,6 +51,11 @@ class TokenScore:
         return -self.logprob * BITS_PER_NAT
 
 
+def percent(probability: float) -> str:
+    """A probability as people read it: `5.98%`; small ones do not become nothing."""
+    return "<0.01%" if 0 < probability < 5e-5 else f"{probability:.2%}"
+
+
 def entropy(row: LogProbabilities) -> float:
     """Entropy of the whole next-token distribution, in bits."""
     logs = row.astype(np.float64)

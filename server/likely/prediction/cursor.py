@@ -11,8 +11,9 @@ import heapq
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import Literal
+from functools import lru_cache, partial
+from itertools import islice
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,9 +111,11 @@ def predict_raw(model: LanguageModel, context: Context, options: CursorOptions) 
         return Prediction((), 1.0, "raw", 0)
     (row,) = model.log_probabilities([sequence])
     k = _tokens_wanted(options)
-    candidates = token_candidates(model.vocabulary, row, k)
     if options.whole_characters:
-        candidates = _with_whole_characters(model, sequence, candidates, k, _anything)
+        listed = [_token_candidate(model.vocabulary, row, t) for t in _until_whole(model, row, k)]
+        candidates = _with_whole_characters(model, sequence, listed, k, _anything)
+    else:
+        candidates = token_candidates(model.vocabulary, row, k)
     candidates, residual = _in_units(model, sequence, candidates, options)
     return Prediction(
         candidates=candidates,
@@ -146,13 +149,37 @@ def token_candidates(
     vocabulary: Vocabulary, row: LogProbabilities, k: int
 ) -> tuple[Candidate, ...]:
     """The `k` most likely tokens that are text, most likely first, ties by id."""
-    candidates: list[Candidate] = []
-    for token in most_likely(row, k + len(vocabulary.special)):
-        data = vocabulary.token_bytes(token)
-        if data and len(candidates) < k:
-            logprob = float(row[token])
-            candidates.append(Candidate(data, (token,), math.exp(logprob), logprob))
-    return tuple(candidates)
+    tokens = islice((t for t in _ranked(row) if vocabulary.is_text[t]), k)
+    return tuple([_token_candidate(vocabulary, row, token) for token in tokens])
+
+
+def _token_candidate(vocabulary: Vocabulary, row: LogProbabilities, token: int) -> Candidate:
+    return _candidate(vocabulary.token_bytes(token), (token,), float(row[token]))
+
+
+def _ranked(figures: NDArray[np.floating[Any]]) -> Iterator[int]:
+    """Places in the order of their figures, largest first, ties by place."""
+    for first in range(0, len(figures), _BLOCK):
+        yield from most_likely(figures, first + _BLOCK)[first:]
+
+
+def _until_whole(
+    model: LanguageModel,
+    row: LogProbabilities,
+    k: int,
+    allow: Callable[[Ids], NDArray[np.bool_]] = lambda ids: _anything((), b"", ids),
+) -> Iterator[int]:
+    """The likeliest tokens that are allowed, until `k` of them are whole characters."""
+    vocabulary = model.vocabulary
+    ranked = (token for token in _ranked(row) if vocabulary.is_text[token])
+    whole = 0
+    while block := list(islice(ranked, _BLOCK)):
+        ids = np.array(block, dtype=np.int64)
+        for token in ids[allow(ids)].tolist():
+            yield token
+            whole += _is_whole(vocabulary.token_bytes(token))
+            if whole == k:
+                return
 
 
 Neighbours = Callable[[TokenIds, bytes, Ids], NDArray[np.bool_]]
@@ -407,15 +434,20 @@ def cursor_candidates(
     ]
     listed: dict[bytes, float] = {}
     for part in parts:
-        # One of them may end at the cursor, which makes it no candidate.
-        for place in most_likely(part.logs, k + 1):
+        whole = 0
+        for place in _ranked(part.logs):
             insertion = vocabulary.token_bytes(int(part.tokens[place]))[len(part.typed) :]
+            # A token that ends at the cursor is no candidate.
             if insertion:
                 listed[insertion] = max(float(part.logs[place]), listed.get(insertion, -math.inf))
+                whole += _is_whole(insertion)
+                if whole == k:
+                    break
     rows = _boundary_rows(model, covered, distribution, listed, k, negligible)
     insertions = dict.fromkeys(listed)
     for boundary, row in rows.items():
-        for token in _boundary_tokens(model, covered, boundary, row, k):
+        allow = partial(covered.neighbours, boundary, covered.fragment)
+        for token in _until_whole(model, row, k, allow):
             insertions[vocabulary.token_bytes(token)] = None
     ids = _spelling(vocabulary, insertions)
     for boundary, row in rows.items():
@@ -469,7 +501,8 @@ def _boundary_rows(
     when the list is full without it, unless it adds to what is listed; its mass is in the rest
     either way.
     """
-    least = sorted(listed.values(), reverse=True)[k - 1 : k]
+    whole = [log for insertion, log in listed.items() if _is_whole(insertion)]
+    least = sorted(whole, reverse=True)[k - 1 : k]
     ids = _spelling(model.vocabulary, listed)
     heads: dict[TokenIds, None] = {}
     for boundary, log_weight in zip(
@@ -493,22 +526,6 @@ def _spelling(vocabulary: Vocabulary, insertions: Iterable[bytes]) -> Ids:
     """The tokens whose bytes are among `insertions`."""
     tokens = [vocabulary.spelled(insertion) for insertion in insertions]
     return np.array([token for token in tokens if token is not None], dtype=np.int64)
-
-
-def _boundary_tokens(
-    model: LanguageModel, covered: Covered, boundary: TokenIds, row: LogProbabilities, k: int
-) -> Iterator[int]:
-    """The `k` likeliest canonical neighbours at the cursor, likeliest first."""
-    yielded = 0
-    for first in range(0, len(row), _BLOCK):
-        block = most_likely(row, first + _BLOCK)[first:]
-        ids = np.array([i for i in block if model.vocabulary.is_text[i]], dtype=np.int64)
-        allowed = covered.neighbours(boundary, covered.fragment, ids)
-        for token in ids[allowed].tolist():
-            yield token
-            yielded += 1
-            if yielded == k:
-                return
 
 
 def _with_whole_characters(

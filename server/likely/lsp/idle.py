@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+import psutil
 from lsprotocol import types
 
 from likely.lsp import asking
@@ -11,7 +12,7 @@ from likely.lsp.served_model import ServedModel
 from likely.lsp.session import Session
 from likely.prediction.context import TextBefore
 from likely.prediction.cursor import CursorOptions
-from likely.prediction.lookahead import look_ahead
+from likely.prediction.lookahead import FEW_ROWS, MAX_ROWS, look_ahead
 
 
 def prefill_beginning(session: Session, uri: str, document: Document) -> None:
@@ -42,6 +43,15 @@ def look_ahead_of(
         if session.model is model:
             model.owner = uri
             # Words are expanded from tokens: what these need is needed first.
-            yield from look_ahead(model, text, replace(options, unit="token"))
+            max_rows = FEW_ROWS if _on_battery() else MAX_ROWS
+            yield from look_ahead(model, text, replace(options, unit="token"), max_rows)
 
     session.when_idle(steps)
+
+
+def _on_battery() -> bool:
+    """Whether the machine is known to run on its battery."""
+    if not hasattr(psutil, "sensors_battery"):
+        return False
+    battery = psutil.sensors_battery()
+    return battery is not None and battery.power_plugged is False

@@ -9,17 +9,22 @@ from likely.prediction.cursor import CursorOptions, predict_at_cursor
 from likely.prediction.protocol import LanguageModel, LogProbabilities
 from likely.text.vocabulary import TokenIds, Vocabulary
 
-MAX_ROWS = 16
+MAX_ROWS = 32
 """Rows per look-ahead: after them the machine rests until the next keystroke."""
 
-_BATCH = 4
-"""Rows per pass: four cost little more than one, since a pass mostly reads weights."""
+FEW_ROWS = 8
+"""Rows per look-ahead where power is scarce: one pass, for the likeliest candidates."""
 
-_LEAST = 0.02
+_BATCH = 8
+"""Rows per pass: eight cost half as much again as one, since a pass mostly reads weights."""
+
+_LEAST = 0.005
 """Texts less likely to be typed than this are not looked at."""
 
 
-def look_ahead(model: LanguageModel, text: TextBefore, options: CursorOptions) -> Iterator[None]:
+def look_ahead(
+    model: LanguageModel, text: TextBefore, options: CursorOptions, max_rows: int = MAX_ROWS
+) -> Iterator[None]:
     """Compute the rows that the likeliest continuations of `text` will need; yields in between.
 
     Texts that the user may have produced by the next requests, typed character by character or
@@ -32,7 +37,7 @@ def look_ahead(model: LanguageModel, text: TextBefore, options: CursorOptions) -
     waiting: dict[bytes, float] = {}
     missing: dict[TokenIds, None] = {}
     computed = 0
-    while (heap or waiting) and computed < MAX_ROWS:
+    while (heap or waiting) and computed < max_rows:
         if heap and len(missing) < _BATCH:
             negative, typed = heapq.heappop(heap)
             try:

@@ -105,11 +105,12 @@ def _is_open(insertion: bytes) -> bool:
 def _continuing(vocabulary: Vocabulary) -> NDArray[np.bool_]:
     """Which tokens continue a word that stands before them; shape (vocabulary size,)."""
     return np.array(
-        [_continues(vocabulary.token_bytes(i)) for i in range(len(vocabulary))], dtype=np.bool_
+        [continues_word(vocabulary.token_bytes(i)) for i in range(len(vocabulary))], dtype=np.bool_
     )
 
 
-def _continues(token: bytes) -> bool:
+def continues_word(token: bytes) -> bool:
+    """Whether a token continues a word that stands before it."""
     try:
         text = token.decode()
     except UnicodeDecodeError:

@@ -93,16 +93,21 @@ def window_start(
     A pure function of the text before the cursor that stays put for hundreds of keystrokes,
     so that the model's work on the window can be reused: it depends on the text only up to
     the last multiple of a small stride, and begins at the earliest multiple of a large step
-    (smaller ones where the text is dense in tokens) that leaves room for one more stride.
+    that leaves room for one more stride. The step is smaller where the text is dense in
+    tokens, so that the window never shrinks to less than a part of what it may hold.
     """
     end = text.start + len(text.data)
     stride = _stride(context_tokens)
-    settled = end - end % stride
-    room = context_tokens - stride - _SLACK - (stride if ahead else 0)
+    settled = end - end % stride - text.start
+    while 0 < settled < len(text.data) and _is_inside(text.data, settled):
+        settled -= 1
+    room = context_tokens - stride - _SLACK
     low = max(0, settled - _BYTES_PER_TOKEN * context_tokens)
-    low = max(low, text.start)
-    seen = text.data[low - text.start : settled - text.start]
-    return low + _earliest(vocabulary, seen, low, room, 2 * context_tokens)
+    while low < settled and _is_inside(text.data, low):
+        low += 1
+    start = text.start + low
+    seen = text.data[low:settled]
+    return start + _earliest(vocabulary, seen, start, room, 2 * context_tokens, stride * ahead)
 
 
 def _stride(context_tokens: int) -> int:
@@ -111,35 +116,50 @@ def _stride(context_tokens: int) -> int:
 
 
 @lru_cache(maxsize=256)
-def _earliest(vocabulary: Vocabulary, seen: bytes, low: int, room: int, step: int) -> int:
+def _earliest(
+    vocabulary: Vocabulary, seen: bytes, low: int, room: int, step: int, ahead: int
+) -> int:
     """The least offset in `seen` at an anchor from which at most `room` tokens follow.
 
-    Anchors are multiples (in the document) of `step`, or of its halves where none will do,
-    moved back to the start of a line, a word, or at least a character.
+    Anchors are multiples (in the document) of `step`, or of its halves until one of them is
+    sure to leave a quarter of the room filled, moved back a little to the start of a line, a
+    word, or at least a character. `ahead`: tokens that are yet to be typed.
     """
     lengths = [len(vocabulary.token_bytes(token)) for token in vocabulary.encode(seen)]
-    least = len(seen) - sum(lengths[max(0, len(lengths) - room) :])
+    least, quarter, soon = (
+        sum(lengths[: max(0, len(lengths) - tokens)]) for tokens in (room, room // 4, room - ahead)
+    )
+    # Few tokens, and long ones, may fill all that is in reach.
+    most = quarter if least else len(seen)
+    while step > 1 and step + step // 8 > most - least:
+        step //= 2
+    least = soon
     if low == 0 and least == 0:
         return 0
-    while step >= 1:
-        first = low + (-low) % step
-        for anchor in range(first, low + len(seen) + 1, step):
-            offset = _move_back(seen, anchor - low)
-            if offset > 0 and offset >= least:
-                return offset
-        step //= 2
-    return len(seen)
+    first = least + (-low - least) % step
+    for anchor in (first, first + step):
+        offset = _move_back(seen, anchor, step // 8)
+        if offset >= least:
+            return offset
+    while least < len(seen) and _is_inside(seen, least):
+        least += 1
+    return least
 
 
-def _move_back(seen: bytes, offset: int) -> int:
-    """The start of the line, word or character at `offset`, near enough before it."""
-    near = max(0, offset - 128)
-    line = max(seen.rfind(b"\n", near, offset), seen.rfind(b"\r", near, offset))
+def _move_back(seen: bytes, offset: int, near: int) -> int:
+    """The start of the line, word or character at `offset`, at most `near` bytes before it."""
+    first = max(0, offset - near)
+    line = max(seen.rfind(b"\n", first, offset), seen.rfind(b"\r", first, offset))
     if line >= 0:
         return line + 1
-    word = seen.rfind(b" ", near, offset)
+    word = seen.rfind(b" ", first, offset)
     if word >= 0:
         return word
-    while 0 < offset < len(seen) and (seen[offset] & 0xC0) == 0x80:
+    while 0 < offset < len(seen) and _is_inside(seen, offset):
         offset -= 1
     return offset
+
+
+def _is_inside(data: bytes, offset: int) -> bool:
+    """Whether byte `offset` continues a character."""
+    return data[offset] & 0xC0 == 0x80

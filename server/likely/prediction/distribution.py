@@ -61,7 +61,7 @@ def entropy(row: LogProbabilities) -> float:
     logs = row.astype(np.float64)
     probabilities = np.exp(logs)
     # 0 log 0 counts as 0; a row may hold -inf where the model rules a token out.
-    terms = np.where(probabilities > 0, probabilities * logs, 0.0)
+    terms = probabilities * np.where(probabilities > 0, logs, 0.0)
     return float(-terms.sum() * BITS_PER_NAT)
 
 

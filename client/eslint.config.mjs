@@ -2,7 +2,16 @@ import js from "@eslint/js";
 import { defineConfig, globalIgnores } from "eslint/config";
 import tseslint from "typescript-eslint";
 
-const NODE = ["Buffer", "clearTimeout", "console", "fetch", "process", "setTimeout", "URL"];
+const NODE = [
+  "AbortController",
+  "Buffer",
+  "clearTimeout",
+  "console",
+  "fetch",
+  "process",
+  "setTimeout",
+  "URL",
+];
 /** Known to the functions that the tests send into the page. */
 const BROWSER = ["document", "NodeFilter"];
 

@@ -36,6 +36,15 @@ export function createClient(parts: ClientParts): LanguageClient {
       settings: vscode.workspace.getConfiguration().get("likely"),
     }),
     initializationFailedHandler: () => false,
+    middleware: {
+      provideCompletionItem: async (document, position, context, token, next) => {
+        const answer = await next(document, position, context, token);
+        for (const item of Array.isArray(answer) ? answer : (answer?.items ?? [])) {
+          keepInOrder(item, document, position);
+        }
+        return answer;
+      },
+    },
     stdioOptions: {
       stdout: () => undefined,
       // The server's log is on stderr; the library would call every line an error.
@@ -53,4 +62,27 @@ export function createClient(parts: ClientParts): LanguageClient {
       },
     },
   });
+}
+
+/**
+ * Makes all candidates of a list match the typed text equally well, whatever they are.
+ *
+ * VS Code orders by how well the filter text matches before it looks at the server's order, and it
+ * ignores white space in front of what was typed, but not in front of the filter text. Without that
+ * white space each candidate matches from its first character on; and with something behind it that
+ * cannot be typed, none of them is ever a match of full length, which would count for more.
+ */
+function keepInOrder(
+  item: vscode.CompletionItem,
+  document: vscode.TextDocument,
+  position: vscode.Position,
+): void {
+  const { filterText, range } = item;
+  if (filterText === undefined || range === undefined) return;
+  const { start } = range instanceof vscode.Range ? range : range.inserting;
+  const typed = document.getText(new vscode.Range(start, position));
+  const [space] = /^[ \t]*/.exec(typed) ?? [""];
+  if (filterText.startsWith(space)) {
+    item.filterText = filterText.slice(space.length) + "\0".repeat(space.length + 1);
+  }
 }

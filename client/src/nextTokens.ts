@@ -65,7 +65,7 @@ export class NextTokensPanel implements vscode.Disposable {
   }
 
   #follow(editor: vscode.TextEditor | undefined): void {
-    if (this.#panel === undefined || editor === undefined) return;
+    if (!this.#panel?.visible || editor === undefined) return;
     // Output channels and the like are text editors as well; the last document stays.
     if (!["file", "untitled", "vscode-notebook-cell"].includes(editor.document.uri.scheme)) return;
     this.#editor = editor;

@@ -149,7 +149,7 @@ export class ServerFinder {
     const choose = "Choose Python…";
     const answer = await vscode.window.showInformationMessage(
       "Likely runs a small language model on this computer, and needs a Python environment of " +
-        "its own for that (about 1 GB on disk, once). Your other environments stay as they are.",
+        "its own for that (about 2 GB on disk with the model, once). Your other environments stay as they are.",
       setUp,
       choose,
       "Not Now",

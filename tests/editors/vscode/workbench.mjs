@@ -3,12 +3,28 @@ import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createWriteStream, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { chromium } from "playwright-core";
 import { setUp } from "./setup.mjs";
 
 const SIZE = { width: 1180, height: 720 };
+/** Nothing but the editor, so that the screenshots show what they are about. */
+const SETTINGS = {
+  "chat.disableAIFeatures": true,
+  "editor.minimap.enabled": false,
+  "files.autoSave": "off",
+  "security.workspace.trust.startupPrompt": "always",
+  "telemetry.telemetryLevel": "off",
+  "window.autoDetectColorScheme": true,
+  "window.commandCenter": false,
+  "workbench.editor.empty.hint": "hidden",
+  "workbench.preferredDarkColorTheme": "Dark Modern",
+  "workbench.preferredLightColorTheme": "Light Modern",
+  "workbench.secondarySideBar.defaultVisibility": "hidden",
+  "workbench.startupEditor": "none",
+  "workbench.tips.enabled": false,
+};
 
 /** Waits for `probe` to return something true, and returns that. */
 export async function until(what, probe, timeout = 30_000) {
@@ -28,7 +44,8 @@ export class Workbench {
     const bench = new Workbench(folder, screenshots);
     const user = join(folder, "user");
     mkdirSync(join(user, "User"), { recursive: true });
-    mkdirSync(join(user, "Machine"), { recursive: true });
+    mkdirSync(join(user, "Machine"));
+    writeJson(join(user, "User", "settings.json"), SETTINGS);
     const common = ["--user-data-dir", user, "--extensions-dir", join(folder, "extensions")];
     execFileSync(programs.node, [programs.codeServer, ...common, "--install-extension", vsix], {
       stdio: "pipe",
@@ -41,6 +58,8 @@ export class Workbench {
       [programs.codeServer, ...common, ...options, "--disable-update-check"],
       { stdio: ["ignore", "pipe", "pipe"], detached: true },
     );
+    // A group of its own, with the extension host in it; it must not outlive the test.
+    process.once("exit", () => bench.#kill("SIGKILL"));
     const log = createWriteStream(join(folder, "code-server.log"));
     bench.server.stdout.pipe(log);
     bench.server.stderr.pipe(log);
@@ -60,6 +79,7 @@ export class Workbench {
   constructor(folder, screenshots) {
     this.folder = folder;
     this.screenshots = screenshots;
+    this.settings = {};
     mkdirSync(screenshots, { recursive: true });
   }
 
@@ -67,20 +87,44 @@ export class Workbench {
     await this.browser?.close();
     if (this.server && this.server.exitCode === null) {
       const exited = once(this.server, "exit");
-      process.kill(-this.server.pid, "SIGTERM");
+      this.#kill("SIGTERM");
       await exited;
+    }
+  }
+
+  #kill(signal) {
+    try {
+      process.kill(-this.server.pid, signal);
+    } catch {
+      // It has ended already.
     }
   }
 
   /** Opens a folder in a new window, in place of the one before. */
   async open(folder) {
-    await this.page?.context().close();
-    const context = await this.browser.newContext({ viewport: SIZE, deviceScaleFactor: 1.5 });
-    this.page = await context.newPage();
+    await this.#closePage();
+    // What the user has trusted is remembered by the browser.
+    this.context ??= await this.browser.newContext({
+      viewport: SIZE,
+      deviceScaleFactor: 1.5,
+      colorScheme: "dark",
+    });
+    this.opened = folder;
+    this.settings = {};
+    this.page = await this.context.newPage();
     this.page.setDefaultTimeout(20_000);
     await this.page.goto(`${this.address}?folder=${encodeURIComponent(folder)}`);
     await this.page.waitForSelector(".monaco-workbench .part.statusbar", { timeout: 60_000 });
     await until("the extension host runs", () => this.extensionHost());
+  }
+
+  /** Closes the window as a user does; without a farewell the server would wait for its return. */
+  async #closePage() {
+    if (this.page === undefined) return;
+    const closed = this.page.waitForEvent("close");
+    await this.page.close({ runBeforeUnload: true });
+    await closed;
+    await until("the extension host has ended", () => !this.extensionHost());
   }
 
   /** Answers the question whether the folder's authors are trusted. */
@@ -89,25 +133,33 @@ export class Workbench {
     await this.page.getByRole("button", { name }).click({ timeout: 30_000 });
   }
 
-  /** Replaces the user's settings; machine-scoped ones count where the server runs. */
-  settings(values) {
-    const { user, machine } = Object.entries(values).reduce(
-      (split, [name, value]) => {
-        split[/^likely\.(server\.|cacheDirectory)/.test(name) ? "machine" : "user"][name] = value;
-        return split;
-      },
-      { user: {}, machine: {} },
-    );
-    this.writeJson("User/settings.json", user);
-    this.writeJson("Machine/settings.json", machine);
-  }
-
-  writeJson(path, value) {
-    writeFileSync(join(this.folder, "user", path), JSON.stringify(value, null, 2));
+  /**
+   * Changes settings, as another program or another window would: in the settings.json of the
+   * folder, or for machine-scoped ones in that of the machine where the server runs. (code-server
+   * does not watch the user's own.)
+   */
+  configure(values) {
+    const machine = {};
+    const folder = {};
+    for (const [name, value] of Object.entries(Object.assign(this.settings, values))) {
+      (/^likely\.(server\.|cacheDirectory)/.test(name) ? machine : folder)[name] = value;
+    }
+    writeJson(join(this.folder, "user", "Machine", "settings.json"), machine);
+    writeJson(join(this.opened, ".vscode", "settings.json"), folder);
   }
 
   async screenshot(name) {
     await this.page.screenshot({ path: join(this.screenshots, `${name}.png`) });
+  }
+
+  /** The same picture in the light and the dark theme. */
+  async inBothThemes(name) {
+    for (const [colorScheme, mark] of Object.entries({ light: ".vs", dark: ".vs-dark" })) {
+      await this.page.emulateMedia({ colorScheme });
+      await this.page.locator(`.monaco-workbench${mark}`).waitFor();
+      await sleep(400);
+      await this.screenshot(`${name}-${colorScheme}`);
+    }
   }
 
   /** Runs a command by its title in the palette. */
@@ -205,10 +257,13 @@ export class Workbench {
     return readFileSync(path, "utf8");
   }
 
-  /** Text of our item in the status bar. */
+  /** Our item in the status bar: the name of its icon, and its text. */
   async status() {
     const item = this.page.locator('[id="likely.likely.likely.status"]');
-    return (await item.count()) === 0 ? "" : (await item.first().innerText()).trim();
+    if ((await item.count()) === 0) return { icon: "", text: "" };
+    const icon = await item.locator(".codicon").first().getAttribute("class");
+    const [, name] = /codicon-([\w-]+)/.exec(icon);
+    return { icon: name, text: (await item.first().innerText()).trim() };
   }
 
   notification(text) {
@@ -239,6 +294,11 @@ export class Workbench {
     }
     return processes.filter(({ pid }) => family.has(pid));
   }
+}
+
+function writeJson(path, value) {
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, JSON.stringify(value, null, 2));
 }
 
 async function freePort() {

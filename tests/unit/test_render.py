@@ -114,6 +114,22 @@ def test_an_item_replaces_the_visible_fragment_and_nothing_else(
     assert item.label == label
 
 
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("plan to", "to"),
+        ("plan to ", ""),
+        ("to\n", ""),
+        ("x = self.n", "n"),
+        ("日本", "日本"),
+        ("", ""),
+    ],
+)
+def test_clients_that_apply_no_edits_replace_the_word_at_the_cursor(text: str, word: str) -> None:
+    listed = render.completion_list(answer(candidate("day")), cursor(text), RICH, None)
+    assert listed.items[0].insert_text == f"{word}day"
+
+
 def test_a_list_is_in_the_order_of_probability_for_every_client() -> None:
     candidates = [candidate(f" w{n}", 0.5 / n) for n in range(1, 101)]
     for client in (RICH, POOR):

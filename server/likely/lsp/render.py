@@ -19,6 +19,7 @@ Rows = Sequence[tuple[str, ...]]
 BAR_WIDTH = 16
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _LONGEST_TYPED = 20
+_LONGEST_WORD = 256
 _METHODS: dict[Method, str] = {
     "exact": "exact: given the characters typed, over all tokenizations",
     "healed": "healed: given the typed part of one token, an approximation",
@@ -54,6 +55,7 @@ def completion_list(
     line, end = snapshot.position
     start = end - units(fragment, snapshot.encoding)
     edited = types.Range(types.Position(line, start), types.Position(line, end))
+    word = word_before(snapshot.before)
     command = None
     if suggest_command is not None:
         command = types.Command(title="Next candidates", command=suggest_command)
@@ -69,6 +71,7 @@ def completion_list(
             filter_text=fragment + insertion,
             sort_text=f"{rank:03}",
             insert_text_format=types.InsertTextFormat.PlainText,
+            insert_text=word + insertion,
             text_edit=types.TextEdit(range=edited, new_text=fragment + insertion),
             command=command,
             data={
@@ -100,6 +103,11 @@ def visible_fragment(fragment: bytes, before: bytes) -> str:
         # The prefix space of `documentStart` stands in no document.
         fragment = fragment[1:]
     return _text(re.split(rb"[\r\n]", fragment)[-1])
+
+
+def word_before(before: bytes) -> str:
+    """The word that ends at the cursor: what clients that apply no text edits replace."""
+    return re.split(r"\W", before[-_LONGEST_WORD:].decode(errors="replace"))[-1]
 
 
 def label(fragment: str, insertion: str) -> str:

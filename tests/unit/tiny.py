@@ -6,6 +6,8 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import regex  # type: ignore[import-untyped]
@@ -309,3 +311,49 @@ class RandomModel(FakeModel):
 
     def release(self, owner: Hashable) -> None:
         self._known.clear()
+
+
+def save_model(folder: Path, config: Any, **how: Any) -> Path:
+    """Write a random model and its tokenizer, as plain transformers would; all of it random.
+
+    `how`: `dtype` to store, and what `save_pretrained` takes.
+    """
+    import torch
+
+    tokenizer = definition(STYLES[0])
+    torch.manual_seed(1)
+    config.vocab_size = len(vocabulary(STYLES[0]))
+    model = _causal_models().from_config(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.15 * torch.randn_like(parameter))
+    model.to(how.pop("dtype", torch.float32)).save_pretrained(folder, **how)
+    (folder / "tokenizer.json").write_text(tokenizer, encoding="utf-8")
+    return folder
+
+
+def change_config(folder: Path, **changes: Any) -> Path:
+    """Rewrite entries of `config.json`; None removes one."""
+    path = folder / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8")) | changes
+    path.write_text(json.dumps({k: v for k, v in config.items() if v is not None}))
+    return folder
+
+
+def recompute(folder: Path, sequences: Sequence[TokenIds]) -> list[LogProbabilities]:
+    """Rows from plain transformers: each sequence whole, nothing kept."""
+    import torch
+
+    model = _causal_models().from_pretrained(folder, dtype=torch.float32).eval()
+    rows = []
+    with torch.inference_mode():
+        for sequence in sequences:
+            logits = model(input_ids=torch.tensor([sequence]), use_cache=False).logits
+            rows.append(torch.log_softmax(logits[0, -1].float(), dim=-1).numpy())
+    return rows
+
+
+def _causal_models() -> Any:
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM

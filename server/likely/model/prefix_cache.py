@@ -7,6 +7,7 @@ before, in whole or in part, costs nothing for that part, whatever the path of e
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise, takewhile
 
 import numpy as np
 import torch
@@ -108,6 +109,10 @@ class PrefixCache:
         self, sequences: Sequence[TokenIds], poll: Callable[[], None], owner: Hashable
     ) -> Tensor:
         """Final hidden states after each sequence; shape (len(sequences), width)."""
+        if not self._holds(sequences):
+            half = len(sequences) // 2
+            parts = (sequences[:half], sequences[half:])
+            return torch.cat([self.hidden(part, poll, owner) for part in parts])
         tree = self._choose(max(sequences, key=len), owner)
         self._extend(tree, sequences, poll)
         slots = []
@@ -116,6 +121,16 @@ class PrefixCache:
             tree.touch(path)
             slots.append(path[-1])
         return tree.hidden[torch.tensor(slots, device=tree.hidden.device)]
+
+    def _holds(self, sequences: Sequence[TokenIds]) -> bool:
+        """Whether one slab has room for all of them, what they share counted once."""
+        count = sum(map(len, sequences))
+        if count <= self._capacity or len(sequences) == 1:
+            return True
+        for before, after in pairwise(sorted(sequences)):
+            alike = (one == other for one, other in zip(before, after, strict=False))
+            count -= sum(1 for _ in takewhile(bool, alike))
+        return count <= self._capacity
 
     def release(self, owner: Hashable) -> None:
         """Forget what was computed on behalf of `owner`."""

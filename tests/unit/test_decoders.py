@@ -1,0 +1,347 @@
+"""Our forward passes, and those left to transformers, against plain transformers."""
+
+import json
+import math
+import random
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import (
+    BloomConfig,
+    Gemma2Config,
+    GPT2Config,
+    GPTNeoXConfig,
+    LlamaConfig,
+    MambaConfig,
+    MistralConfig,
+    OPTConfig,
+    Qwen2Config,
+)
+
+from likely.model import language_model
+from likely.model.language_model import CausalLanguageModel, TreePasses, load
+from likely.model.reporting import ModelError
+from likely.model.transformers_passes import TransformersPasses
+from likely.model.weights import Weights
+from likely.text.vocabulary import TokenIds
+from unit.tiny import change_config, recompute, save_model
+
+Make = Callable[[Path], Path]
+
+SMALL: dict[str, Any] = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 128,
+}
+GROUPED: dict[str, Any] = {**SMALL, "num_key_value_heads": 2}
+GPT2: dict[str, Any] = {"n_layer": 2, "n_head": 4, "n_embd": 32}
+
+
+def saved(config: Any, **how: Any) -> Make:
+    return lambda folder: save_model(folder, config, **how)
+
+
+def old_rope(folder: Path) -> Path:
+    """As files were written before transformers 5: the base beside the other entries."""
+    save_model(folder, LlamaConfig(**GROUPED, rope_parameters={"rope_theta": 700.0}))
+    return change_config(folder, rope_parameters=None, rope_theta=700.0)
+
+
+def without_prefix(folder: Path) -> Path:
+    """As the first GPT-2 files were written."""
+    save_model(folder, GPT2Config(**GPT2))
+    path = folder / "model.safetensors"
+    tensors = load_file(path)
+    assert all(name.startswith("transformer.") for name in tensors)
+    save_file(
+        {name.removeprefix("transformer."): tensor for name, tensor in tensors.items()},
+        path,
+        metadata={"format": "pt"},
+    )
+    return folder
+
+
+def scaled_rope() -> LlamaConfig:
+    return LlamaConfig(
+        **GROUPED,
+        rope_parameters={
+            "rope_type": "llama3",
+            "rope_theta": 10000.0,
+            "factor": 4.0,
+            "low_freq_factor": 1.0,
+            "high_freq_factor": 4.0,
+            "original_max_position_embeddings": 32,
+        },
+    )
+
+
+OURS: dict[str, Make] = {
+    "llama": saved(LlamaConfig(**SMALL)),
+    "llama with grouped queries": saved(LlamaConfig(**GROUPED)),
+    "llama with tied embeddings": saved(LlamaConfig(**GROUPED, tie_word_embeddings=True)),
+    "llama with biases": saved(LlamaConfig(**GROUPED, attention_bias=True)),
+    "llama with wide heads": saved(LlamaConfig(**GROUPED, head_dim=16)),
+    "llama with another base of its rotations": saved(
+        LlamaConfig(**GROUPED, rope_parameters={"rope_type": "default", "rope_theta": 50.0})
+    ),
+    "llama of old": old_rope,
+    "llama in several files": saved(LlamaConfig(**GROUPED), max_shard_size="20KB"),
+    "llama stored in bfloat16": saved(LlamaConfig(**GROUPED), dtype=torch.bfloat16),
+    "llama stored in float16": saved(LlamaConfig(**GROUPED), dtype=torch.float16),
+    "mistral": saved(MistralConfig(**GROUPED, sliding_window=None)),
+    "qwen2": saved(Qwen2Config(**GROUPED)),
+    "qwen2 with tied embeddings": saved(Qwen2Config(**GROUPED, tie_word_embeddings=True)),
+    "gpt2": saved(GPT2Config(**GPT2)),
+    "gpt2 with few positions": saved(GPT2Config(**GPT2, n_positions=64)),
+    "gpt2 with a head of its own": saved(GPT2Config(**GPT2, tie_word_embeddings=False)),
+    "gpt2 stored in bfloat16": saved(GPT2Config(**GPT2), dtype=torch.bfloat16),
+    "gpt2 without prefix": without_prefix,
+}
+THEIRS: dict[str, Make] = {
+    "llama with scaled rotations": saved(scaled_rope()),
+    "llama with another activation": saved(LlamaConfig(**GROUPED, hidden_act="relu")),
+    "mistral with a sliding window": saved(MistralConfig(**GROUPED, sliding_window=8)),
+    "gpt2 with another activation": saved(GPT2Config(**GPT2, activation_function="relu")),
+    "gpt2 scaled by layer": saved(GPT2Config(**GPT2, scale_attn_by_inverse_layer_idx=True)),
+    "gpt-neox": saved(GPTNeoXConfig(**SMALL)),
+    "opt": saved(
+        OPTConfig(
+            hidden_size=32,
+            ffn_dim=48,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            max_position_embeddings=128,
+            word_embed_proj_dim=32,
+        )
+    ),
+    "bloom": saved(BloomConfig(hidden_size=32, n_layer=2, n_head=4)),
+    "gemma2": saved(Gemma2Config(**GROUPED, head_dim=8, sliding_window=8)),
+    "mamba": saved(MambaConfig(hidden_size=32, state_size=4, num_hidden_layers=2)),
+}
+
+
+def sequences() -> list[TokenIds]:
+    """Sequences that begin alike, end differently, come again and get shorter."""
+    pick = random.Random(5)
+    base = tuple(pick.randrange(400) for _ in range(30))
+    found = [base[:1], base, (*base, 7), (*base, 8, 9), base[:12], (*base[:12], 3), base[:2]]
+    return [*found, (5, *base), base, (*base[:20], 11, 12)]
+
+
+def assert_agrees(model: CausalLanguageModel, folder: Path) -> None:
+    asked = sequences()
+    expected = recompute(folder, asked)
+    found = [model.log_probabilities([sequence])[0] for sequence in asked]
+    model.clear()
+    found_together = model.log_probabilities(asked)
+    for rows in (found, found_together):
+        for row, truth in zip(rows, expected, strict=True):
+            assert row.dtype == np.float32
+            assert np.abs(np.exp(row) - np.exp(truth)).max() < 1e-5
+            assert np.abs(row - truth).max() < 1e-4
+
+
+@pytest.mark.parametrize("kind", OURS)
+def test_our_passes_are_those_of_transformers(kind: str, tmp_path: Path) -> None:
+    folder = OURS[kind](tmp_path)
+    model = load(folder, name="tiny", device="cpu")
+    assert isinstance(model._passes, TreePasses)
+    assert_agrees(model, folder)
+
+
+@pytest.mark.parametrize("kind", THEIRS)
+def test_other_architectures_are_left_to_transformers(kind: str, tmp_path: Path) -> None:
+    folder = THEIRS[kind](tmp_path)
+    model = load(folder, name="tiny", device="cpu")
+    assert isinstance(model._passes, TransformersPasses)
+    assert_agrees(model, folder)
+
+
+def test_transformers_computes_only_what_is_new(tmp_path: Path) -> None:
+    model = load(THEIRS["gpt-neox"](tmp_path), name="tiny", device="cpu")
+    sequence = tuple(range(1, 31))
+    before = model.rows_computed
+    model.log_probabilities([sequence])
+    assert model.rows_computed - before == 30
+    model.log_probabilities([(*sequence, 4)])
+    model.log_probabilities([(*sequence[:20], 5)])
+    assert model.rows_computed - before == 32
+
+
+def test_poll_is_asked_before_each_layer_and_may_end_the_work(tmp_path: Path) -> None:
+    folder = OURS["llama"](tmp_path)
+    model = load(folder, name="tiny", device="cpu")
+
+    class StaleError(Exception):
+        pass
+
+    def stale() -> None:
+        raise StaleError
+
+    model.poll = stale
+    with pytest.raises(StaleError):
+        model.log_probabilities([(1, 2, 3)])
+    model.poll = lambda: None
+    assert_agrees(model, folder)
+
+
+# Rows.
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return OURS["llama with grouped queries"](tmp_path_factory.mktemp("tiny"))
+
+
+def test_rows_come_in_the_order_asked_and_are_distributions(tiny: Path) -> None:
+    model = load(tiny, name="tiny", device="cpu")
+    once = model.log_probabilities([(1,), (2, 3), (1,), (4,)])
+    again = model.log_probabilities([(4,), (1,), (2, 3)])
+    assert [row.tobytes() for row in again] == [once[i].tobytes() for i in (3, 0, 1)]
+    for row in once:
+        assert row.shape == (len(model.vocabulary),)
+        assert not row.flags.writeable
+        assert math.fsum(np.exp(row.astype(np.float64))) == pytest.approx(1, abs=1e-6)
+
+
+def test_a_row_is_computed_once_and_known_from_then_on(tiny: Path) -> None:
+    model = load(tiny, name="tiny", device="cpu")
+    assert not model.knows((1, 2))
+    model.log_probabilities([(1, 2)])
+    before = model.rows_computed
+    assert model.knows((1, 2))
+    assert not model.knows((1,))
+    model.log_probabilities([(1, 2), (1,)])
+    assert model.rows_computed == before
+    model.release(None)
+    assert not model.knows((1, 2))
+
+
+def test_rows_are_forgotten_before_they_fill_the_memory(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(language_model, "_ROWS_BYTES", 40 * 4 * 477)
+    model = load(tiny, name="tiny", device="cpu")
+    asked = [(i, j) for i in range(10) for j in range(10)]
+    rows = model.log_probabilities(asked)
+    assert len(rows) == 100
+    known = [sequence for sequence in asked if model.knows(sequence)]
+    assert known == asked[-40:]
+
+
+def test_the_separator_is_what_stood_between_documents(tiny: Path, tmp_path: Path) -> None:
+    model = load(tiny, name="tiny", device="cpu")
+    assert model.separator == model.vocabulary.id_of("<|endoftext|>")
+    assert model.name == "tiny"
+    assert model.description == "tiny · cpu · float32"
+    assert model.max_tokens == 128
+
+
+@pytest.mark.parametrize(
+    ("config", "separator"),
+    [
+        ({"bos_token_id": 3, "eos_token_id": 4}, 3),
+        ({"bos_token_id": None, "eos_token_id": [5, 6]}, 5),
+        ({"bos_token_id": 100_000, "eos_token_id": 4}, 4),
+        ({"bos_token_id": None, "eos_token_id": None}, None),
+    ],
+)
+def test_without_an_end_of_text_the_configuration_names_the_separator(
+    config: dict[str, Any], separator: int | None, tmp_path: Path
+) -> None:
+    save_model(tmp_path, LlamaConfig(**GROUPED))
+    change_config(tmp_path, bos_token_id=None, eos_token_id=None)
+    change_config(tmp_path, **config)
+    path = tmp_path / "tokenizer.json"
+    path.write_text(path.read_text().replace("<|endoftext|>", "<sep>"))
+    assert load(tmp_path, name="tiny", device="cpu").separator == separator
+
+
+# What can be wrong.
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
+def test_a_missing_device_is_named(tiny: Path) -> None:
+    with pytest.raises(ModelError, match=r"no cuda device here.*likely\.device"):
+        load(tiny, name="tiny", device="cuda")
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+def test_a_missing_tensor_is_named(kind: str, tmp_path: Path) -> None:
+    folder = OURS[kind](tmp_path)
+    path = folder / "model.safetensors"
+    tensors = load_file(path)
+    lost = next(name for name in tensors if ".1." in name)
+    del tensors[lost]
+    save_file(tensors, path, metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"the weights lack .*fetch the model again"):
+        load(folder, name="tiny", device="cpu")
+
+
+def test_a_broken_tokenizer_is_named(tmp_path: Path) -> None:
+    folder = OURS["llama"](tmp_path)
+    (folder / "tokenizer.json").write_text("{")
+    with pytest.raises(ModelError, match=r"tokenizer\.json is no usable tokenizer"):
+        load(folder, name="tiny", device="cpu")
+
+
+# Weights as they lie in their files.
+
+CPU = torch.device("cpu")
+
+
+def test_tensors_are_read_where_they_lie(tmp_path: Path) -> None:
+    parts = {f"{name}": torch.randn(2, 3) for name in "abc"}
+    save_file(parts, tmp_path / "model.safetensors")
+    weights = Weights(tmp_path, device=CPU, dtype=torch.float32)
+    whole = weights.stacked(["a", "b", "c"])
+    assert torch.equal(whole, torch.cat(list(parts.values())))
+    assert whole.data_ptr() == weights.get("a").data_ptr()
+    assert torch.equal(weights.stacked(["c", "a"]), torch.cat([parts["c"], parts["a"]]))
+    assert "a" in weights
+    assert "d" not in weights
+    with pytest.raises(KeyError):
+        weights.get("d")
+
+
+def test_what_lies_apart_or_in_other_precisions_is_put_together(tmp_path: Path) -> None:
+    first = {"a": torch.randn(2, 3).bfloat16(), "b": torch.randn(1, 3).bfloat16()}
+    second = {"c": torch.randn(2, 3), "m": torch.tensor([True]), "n": torch.tensor([1, 2])}
+    save_file(first, tmp_path / "model-1.safetensors")
+    save_file(second, tmp_path / "model-2.safetensors")
+    weights = Weights(tmp_path, device=CPU, dtype=torch.float32)
+    assert torch.equal(
+        weights.stacked(["a", "b"]), torch.cat([first["a"].float(), first["b"].float()])
+    )
+    assert torch.equal(weights.stacked(["b", "c"]), torch.cat([first["b"].float(), second["c"]]))
+    assert weights.get("n").tolist() == [1.0, 2.0]
+
+
+def test_tensors_may_begin_at_odd_bytes(tmp_path: Path) -> None:
+    values = [1.5, -2.25]
+    header = json.dumps(
+        {
+            "odd": {"dtype": "U8", "shape": [1], "data_offsets": [0, 1]},
+            "a": {"dtype": "F32", "shape": [2], "data_offsets": [1, 9]},
+        }
+    ).encode()
+    data = struct.pack("<Q", len(header)) + header + b"\x07" + struct.pack("<2f", *values)
+    (tmp_path / "model.safetensors").write_bytes(data)
+    weights = Weights(tmp_path, device=CPU, dtype=torch.float32)
+    assert weights.get("a").tolist() == values
+
+
+def test_the_file_cannot_be_written_through_its_tensors(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    save_file({"a": torch.zeros(4)}, path)
+    before = path.read_bytes()
+    Weights(tmp_path, device=CPU, dtype=torch.float32).get("a").fill_(1.0)
+    assert path.read_bytes() == before

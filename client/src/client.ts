@@ -40,7 +40,7 @@ export function createClient(parts: ClientParts): LanguageClient {
       provideCompletionItem: async (document, position, context, token, next) => {
         const answer = await next(document, position, context, token);
         for (const item of Array.isArray(answer) ? answer : (answer?.items ?? [])) {
-          keepInOrder(item, document, position);
+          insertAtCursor(item, document, position);
         }
         return answer;
       },
@@ -65,24 +65,26 @@ export function createClient(parts: ClientParts): LanguageClient {
 }
 
 /**
- * Makes all candidates of a list match the typed text equally well, whatever they are.
+ * Turns "replace what was typed by itself and more" into "insert the more at the cursor".
  *
- * VS Code orders by how well the filter text matches before it looks at the server's order, and it
- * ignores white space in front of what was typed, but not in front of the filter text. Without that
- * white space each candidate matches from its first character on; and with something behind it that
- * cannot be typed, none of them is ever a match of full length, which would count for more.
+ * The text becomes the same, but VS Code orders a list by how well the text in a candidate's range
+ * matches, and only then as the server has it. With nothing in the range all of them match equally,
+ * and no letters are marked that resemble the typed ones by chance. What is typed afterwards is
+ * matched from the candidate's first character on; the character behind it, which cannot be typed,
+ * keeps a candidate typed in full from counting for more than the others.
  */
-function keepInOrder(
+function insertAtCursor(
   item: vscode.CompletionItem,
   document: vscode.TextDocument,
   position: vscode.Position,
 ): void {
-  const { filterText, range } = item;
-  if (filterText === undefined || range === undefined) return;
+  const { insertText, range } = item;
+  if (typeof insertText !== "string" || range === undefined) return;
   const { start } = range instanceof vscode.Range ? range : range.inserting;
   const typed = document.getText(new vscode.Range(start, position));
-  const [space] = /^[ \t]*/.exec(typed) ?? [""];
-  if (filterText.startsWith(space)) {
-    item.filterText = filterText.slice(space.length) + "\0".repeat(space.length + 1);
-  }
+  if (!insertText.startsWith(typed)) return;
+  const added = insertText.slice(typed.length);
+  item.range = new vscode.Range(position, position);
+  item.insertText = added;
+  item.filterText = `${added}\0`;
 }

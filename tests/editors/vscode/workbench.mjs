@@ -8,7 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { chromium } from "playwright-core";
 import { setUp } from "./setup.mjs";
 
-const SIZE = { width: 1180, height: 720 };
+export const SIZE = { width: 1180, height: 720 };
 /** Nothing but the editor, so that the screenshots show what they are about. */
 const SETTINGS = {
   "chat.disableAIFeatures": true,
@@ -179,10 +179,9 @@ export class Workbench {
     const row = this.page.locator(".quick-input-list .monaco-list-row").first();
     await row.filter({ hasText: name }).waitFor();
     await this.page.keyboard.press("Enter");
-    await this.page
-      .locator(".editor-group-container.active .tab.active", { hasText: name })
-      .waitFor();
-    await this.page.locator(".editor-group-container.active .monaco-editor").first().waitFor();
+    const group = this.page.locator(".editor-group-container.active");
+    await group.locator(".tab.active", { hasText: name }).waitFor();
+    await group.locator(".monaco-editor, .notebook-editor").first().waitFor();
   }
 
   type(text, delay = 30) {

@@ -35,7 +35,7 @@ _SHORT = {
     LLAMA_BURST: "llama.cpp burst",
     NOTEBOOK: "notebook",
 }
-_ROWS = "rows: tokens through the layers for the answer; ahead: after it, while nobody waits"
+_ROWS = "rows: tokens through the layers; ahead: those while nobody waits"
 _PASSES = {MODEL: "model", DISTILGPT2_SHAPE: "distilgpt2's shape"}
 
 

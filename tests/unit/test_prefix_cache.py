@@ -173,6 +173,16 @@ def test_typing_in_one_document_forgets_nothing_of_another(llama: Subject) -> No
     assert llama.model.rows_computed - before == 40
 
 
+def test_branches_are_forgotten_before_what_they_branch_from(llama: Subject) -> None:
+    base = tuple(range(100))
+    before = llama.model.rows_computed
+    for i in range(600):
+        llama.model.log_probabilities([(*base, i % 400, i // 400)])
+    (tree,) = llama.cache._trees
+    assert tree.used <= 102 + prefix_cache._SPARE_SLOTS
+    assert llama.model.rows_computed - before <= 100 + 2 * 600
+
+
 def test_the_least_recently_used_document_is_forgotten_first(llama: Subject) -> None:
     llama.cache._max_trees = 2
     documents = [tuple(range(start, start + 50)) for start in (0, 100, 200)]

@@ -146,7 +146,7 @@ def predict(
         return
     from likely.terminal import print_table
 
-    print_table(table)
+    print_table(table.table())
 
 
 @commands.group(invoke_without_command=True)

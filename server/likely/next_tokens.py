@@ -4,30 +4,19 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from likely.prediction.context import DocumentStart, TextBefore, reach
 from likely.prediction.cursor import CursorOptions, Prediction, predict_at_cursor
 from likely.prediction.distribution import Candidate, percent
+from likely.terminal import Row, TokenTable, plain_table, showing_progress
 from likely.text.vocabulary import show
 
 if TYPE_CHECKING:
     from likely.model.language_model import CausalLanguageModel
 
 _MODELS_KEPT = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the table; `bar` is the length of its bar as a share of the longest one."""
-
-    rank: int
-    token: str
-    ids: str
-    percent: str
-    bar: float
 
 
 class NextTokens(Sequence[Candidate]):
@@ -60,6 +49,10 @@ class NextTokens(Sequence[Candidate]):
     def rest(self) -> float:
         """The probability of everything that is not in the list."""
         return self.prediction.rest
+
+    def table(self) -> TokenTable:
+        """Return what a terminal shows."""
+        return TokenTable(self.rows(), percent(self.rest), self.caption())
 
     def rows(self) -> list[Row]:
         """Return the lines of the table, bars scaled to the most likely candidate."""
@@ -141,9 +134,7 @@ class NextTokens(Sequence[Candidate]):
         return pd.DataFrame(rows, columns=columns).set_index("rank")
 
     def __str__(self) -> str:
-        from likely.terminal import plain_table
-
-        return plain_table(self)
+        return plain_table(self.table())
 
     # What a Python prompt shows, where a table says more than a constructor call would.
     __repr__ = __str__
@@ -217,7 +208,6 @@ def _loaded(
 ) -> CausalLanguageModel:
     from likely.model.language_model import load
     from likely.model.sources import locate
-    from likely.terminal import showing_progress
 
     with showing_progress() as progress:
         folder = locate(model, revision=revision, offline=offline, progress=progress)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
@@ -22,9 +23,6 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
-from likely.next_tokens import NextTokens
-from likely.prediction.distribution import percent
-
 if TYPE_CHECKING:
     from likely.model.reporting import Progress
 
@@ -36,7 +34,27 @@ _PLAIN_WIDTH = 80
 _PATIENCE_SECONDS = 2.0
 
 
-def print_table(table: NextTokens) -> None:
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table; `bar` is the length of its bar as a share of the longest one."""
+
+    rank: int
+    token: str
+    ids: str
+    percent: str
+    bar: float
+
+
+@dataclass(frozen=True, slots=True)
+class TokenTable:
+    """The rows, the probability that they leave out, and one line on what the figures are."""
+
+    rows: Sequence[Row]
+    rest: str
+    caption: str
+
+
+def print_table(table: TokenTable) -> None:
     """Print the table to standard output: as wide as the terminal, plain where it is none."""
     console = Console(highlight=False)
     if console.is_terminal:
@@ -46,7 +64,7 @@ def print_table(table: NextTokens) -> None:
         print(plain_table(table, width=console.width, blocks=blocks))  # noqa: T201
 
 
-def plain_table(table: NextTokens, *, width: int = _PLAIN_WIDTH, blocks: bool = True) -> str:
+def plain_table(table: TokenTable, *, width: int = _PLAIN_WIDTH, blocks: bool = True) -> str:
     """Return the table as aligned text without colours; `blocks`: bars of block characters."""
     output = io.StringIO()
     console = Console(file=output, width=width, highlight=False, color_system=None)
@@ -114,8 +132,8 @@ def _logged() -> Progress:
     return report
 
 
-def _print(table: NextTokens, console: Console, *, blocks: bool) -> None:
-    rows = table.rows()
+def _print(table: TokenTable, console: Console, *, blocks: bool) -> None:
+    rows = table.rows
     tokens = max((min(cell_len(row.token), _LONGEST_TOKEN) for row in rows), default=0)
     ids = max((cell_len(row.ids) for row in rows), default=0)
     taken = 2 + max(tokens, 5) + max(ids, 2) + len("probability") + 4 * 2 + 2
@@ -134,9 +152,9 @@ def _print(table: NextTokens, console: Console, *, blocks: bool) -> None:
             row.percent,
             Text(_bar(row.bar, length, blocks), style="cyan"),
         )
-    grid.add_row("", Text("rest", style="dim"), "", Text(percent(table.rest), style="dim"), "")
+    grid.add_row("", Text("rest", style="dim"), "", Text(table.rest, style="dim"), "")
     console.print(grid)
-    console.print(Text(table.caption(), style="dim"), soft_wrap=True)
+    console.print(Text(table.caption, style="dim"), soft_wrap=True)
 
 
 def _bar(share: float, length: int, blocks: bool) -> str:

@@ -179,10 +179,10 @@ async def test_hover_reads_the_token_under_the_position(profile: Profile) -> Non
         start, end = types.Position(0, len(PHRASE)), types.Position(0, len(PHRASE) + 6)
         assert found.range == types.Range(start, end)
         text = text_of(found)
-        for part in ("40.00% (raw)", "-0.916", "1.32 bits", "rank", "entropy", "token id"):
+        for part in ("40.00% (raw)", "-0.916", "1.32 bits", "rank 1", "entropy", "token id"):
             assert part in text
         assert re.search(r"celebrate.*20\.00%.*█", text)
-        assert ("| rank | 1 |" in text) == (profile is not MINIMAL)
+        assert ("**40.00% (raw)**" in text) == (profile is not MINIMAL)
         # Past a line's last character: its line end. Past the text: what may come next.
         assert "⏎" in text_of(await client.hover(0, 99)).splitlines()[0]
         assert "all others" in text_of(await client.hover(7, 7)).replace("|", "")

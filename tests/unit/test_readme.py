@@ -42,3 +42,8 @@ def test_the_settings_table_is_the_servers_own_list() -> None:
 def test_every_command_is_named() -> None:
     for name in commands.commands:
         assert f"`likely {name}" in README, name
+
+
+def test_neovim_is_shown_as_tested() -> None:
+    tested = (ROOT / "tests/editors/neovim/likely.lua").read_text(encoding="utf-8").strip()
+    assert f"```lua\n{tested}\n```" in README

@@ -12,7 +12,7 @@ from likely.lsp.client import Client
 from likely.lsp.documents import Document, Snapshot
 from likely.lsp.render import Answer
 from likely.prediction.cursor import Method, Prediction, Unit
-from likely.prediction.distribution import Candidate, TokenScore
+from likely.prediction.distribution import Candidate, TokenScore, percent
 from likely.prediction.scoring import TokenReading
 from likely.text.lines import PositionEncoding
 
@@ -219,7 +219,7 @@ def test_an_absent_context_is_admitted() -> None:
     [(0.0598, "5.98%"), (1.0, "100.00%"), (0.0001, "0.01%"), (1e-9, "<0.01%"), (0.0, "0.00%")],
 )
 def test_a_probability_is_shown_in_percent(probability: float, text: str) -> None:
-    assert render.percent(probability) == text
+    assert percent(probability) == text
 
 
 @pytest.mark.parametrize(

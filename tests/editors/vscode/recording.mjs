@@ -13,24 +13,22 @@ export class Recording {
     return lines.map((line) => JSON.parse(line));
   }
 
-  /** The server's last answer to a completion request at a position of the first line. */
-  answerAt(file, character) {
-    return until(`an answer at character ${character} of ${file}`, () => {
+  /** The server's last answer to a completion request since the document became `text`. */
+  answerTo(file, text) {
+    return until(`an answer for ${JSON.stringify(text)}`, () => {
+      if (this.text(file) !== text) return undefined;
       const messages = this.messages();
-      const asked = messages.findLast(
-        ({ from, message }) =>
-          from === "client" &&
-          message.method === "textDocument/completion" &&
-          message.params.textDocument.uri.endsWith(file) &&
-          message.params.position.line === 0 &&
-          message.params.position.character === character,
+      const changed = messages.findLastIndex(
+        ({ message }) => message.method === "textDocument/didChange" && isAbout(message, file),
       );
-      const answered =
-        asked &&
-        messages.findLast(
-          ({ from, message }) =>
-            from === "server" && message.id === asked.message.id && "result" in message,
-        );
+      const since = messages.slice(changed);
+      const asked = since.findLast(
+        ({ message }) => message.method === "textDocument/completion" && isAbout(message, file),
+      );
+      const answered = since.find(
+        ({ from, message }) =>
+          from === "server" && message.id === asked?.message.id && "result" in message,
+      );
       return answered?.message.result;
     });
   }
@@ -39,7 +37,7 @@ export class Recording {
   text(file) {
     let text = "";
     for (const { from, message } of this.messages()) {
-      if (from !== "client" || !message.params?.textDocument?.uri?.endsWith(file)) continue;
+      if (from !== "client" || !isAbout(message, file)) continue;
       if (message.method === "textDocument/didOpen") text = message.params.textDocument.text;
       if (message.method !== "textDocument/didChange") continue;
       for (const { range, text: replacement } of message.params.contentChanges) {
@@ -52,6 +50,10 @@ export class Recording {
     }
     return text;
   }
+}
+
+function isAbout(message, file) {
+  return message.params?.textDocument?.uri?.endsWith(file) ?? false;
 }
 
 function offset(text, { line, character }) {

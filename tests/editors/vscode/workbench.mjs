@@ -12,6 +12,8 @@ export const SIZE = { width: 1180, height: 720 };
 /** Nothing but the editor, so that the screenshots show what they are about. */
 const SETTINGS = {
   "chat.disableAIFeatures": true,
+  "editor.autoClosingBrackets": "never",
+  "editor.autoClosingQuotes": "never",
   "editor.minimap.enabled": false,
   "files.autoSave": "off",
   "security.workspace.trust.startupPrompt": "always",
@@ -80,6 +82,7 @@ export class Workbench {
     this.folder = folder;
     this.screenshots = screenshots;
     this.settings = {};
+    this.changes = 0;
     mkdirSync(screenshots, { recursive: true });
   }
 
@@ -136,29 +139,43 @@ export class Workbench {
   /**
    * Changes settings, as another program or another window would: in the settings.json of the
    * folder, or for machine-scoped ones in that of the machine where the server runs. (code-server
-   * does not watch the user's own.)
+   * does not watch the user's own.) Returns when those of the folder are in force.
    */
-  configure(values) {
+  async configure(values) {
+    // The window's title tells that the file was read: a character without width for each change.
+    const mark = "\u200b".repeat(++this.changes);
     const machine = {};
-    const folder = {};
+    const folder = { "window.title": `\${activeEditorShort} - \${rootName}${mark}` };
     for (const [name, value] of Object.entries(Object.assign(this.settings, values))) {
       (/^likely\.(server\.|cacheDirectory)/.test(name) ? machine : folder)[name] = value;
     }
     writeJson(join(this.folder, "user", "Machine", "settings.json"), machine);
     writeJson(join(this.opened, ".vscode", "settings.json"), folder);
+    await until("the settings are in force", async () => (await this.page.title()).endsWith(mark));
+    // From the window it goes on to the extension, and to the server.
+    await sleep(500);
   }
 
   async screenshot(name) {
     await this.page.screenshot({ path: join(this.screenshots, `${name}.png`) });
   }
 
-  /** The same picture in the light and the dark theme. */
-  async inBothThemes(name) {
+  /**
+   * The same screenshot in the light and the dark theme; with `picture` its upper left part too,
+   * as a picture with that title for the documentation, where that is wanted (LIKELY_PICTURES names
+   * the folder).
+   */
+  async inBothThemes(name, picture = undefined) {
     for (const [colorScheme, mark] of Object.entries({ light: ".vs", dark: ".vs-dark" })) {
       await this.page.emulateMedia({ colorScheme });
       await this.page.locator(`.monaco-workbench${mark}`).waitFor();
       await sleep(400);
       await this.screenshot(`${name}-${colorScheme}`);
+      if (picture !== undefined && process.env.LIKELY_PICTURES !== undefined) {
+        const { title, ...clip } = picture;
+        const file = `${title}-${colorScheme}.png`;
+        await this.page.screenshot({ path: join(process.env.LIKELY_PICTURES, file), clip });
+      }
     }
   }
 

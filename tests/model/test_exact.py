@@ -59,12 +59,8 @@ def text_before(text: str) -> TextBefore:
     return TextBefore(data[start:], start)
 
 
-def predict(
-    model: CausalLanguageModel, text: str, k: int = 10, min_probability: float = 0.0
-) -> Prediction:
-    options = CursorOptions(
-        k=k, mode="exact", context_tokens=CONTEXT_TOKENS, min_probability=min_probability
-    )
+def predict(model: CausalLanguageModel, text: str, k: int = 10) -> Prediction:
+    options = CursorOptions(k=k, mode="exact", context_tokens=CONTEXT_TOKENS)
     return predict_at_cursor(model, text_before(text), options)
 
 
@@ -135,8 +131,8 @@ def test_a_new_paragraph_begins_with_a_word(model: CausalLanguageModel) -> None:
 # Consistency.
 
 CUTS = [
-    *(PROSE[:end] for end in (30, 93, 150, 151, 152, 200, 290, 295, 296, 297, 300, 341, 342)),
-    *(CODE[:end] for end in (20, 29, 54, 66, 68, 72, 90, 111, 160, 171, 175, 230, 262, 300)),
+    *(PROSE[:end] for end in (30, 93, 151, 152, 290, 296, 297, 341)),
+    *(CODE[:end] for end in (20, 29, 54, 66, 72, 111, 175, 300)),
     "Der Fluss trägt im Winter Ei",
     "今天天气很好,我们去",
     "She smiled 😀",
@@ -175,8 +171,8 @@ def test_candidates_add_up_to_the_next_character(text: str, model: CausalLanguag
     at = cover(model, text)
     log_total = weigh_covers(model, at, negligible=0.0).log_total
     likely = {c.insertion.decode()[0] for c in predict(model, text, k=20).candidates}
-    for character in sorted(likely)[:5]:
-        if ord(character) >= 0x80:
+    for character in sorted(likely)[-4:]:
+        if not character.isascii():
             continue  # its bytes may come one by one, as half a character at first
         then = cover(model, text + character)
         assert then.prefix[: len(at.prefix)] == at.prefix
@@ -192,28 +188,30 @@ def test_candidates_add_up_to_the_next_character(text: str, model: CausalLanguag
 def test_candidates_and_rest_are_everything(text: str, model: CausalLanguageModel) -> None:
     for k in (1, 10, 100):
         made = predict(model, text, k=k)
-        assert len(made.candidates) == k
+        assert 1 <= len(made.candidates) <= k
         listed = math.fsum(candidate.probability for candidate in made.candidates)
         assert listed + made.rest == pytest.approx(1, abs=1e-5)
         assert listed < 1 + 1e-5
-    assert (
-        math.fsum(share_of(model, cover(model, text), bytes([b])) for b in range(0x80)) < 1 + 1e-5
-    )
+    at = cover(model, text)
+    assert math.fsum(share_of(model, at, bytes([byte])) for byte in range(0x80)) < 1 + 1e-5
 
 
 @pytest.mark.parametrize("text", CUTS[::2])
 def test_a_candidate_stays_while_it_is_typed(text: str, model: CausalLanguageModel) -> None:
-    for candidate in predict(model, text, k=5).candidates:
+    for candidate in predict(model, text, k=3).candidates:
         insertion = candidate.insertion.decode()
         probability = candidate.probability
         for typed in range(1, len(insertion)):
             left = insertion[typed:].encode()
-            made = predict(model, text + insertion[:typed], k=100, min_probability=1e-3)
+            made = predict(model, text + insertion[:typed], k=10)
             known = {c.insertion: c.probability for c in made.candidates}
-            if probability > 1e-3 + 1e-4:
-                # What is typed speaks for it: it becomes likelier, never less likely.
-                assert known.get(left, 0.0) >= probability - 1e-4
-            probability = known.get(left, probability)
+            # What is typed speaks for it: it becomes likelier, never less likely.
+            if left in known:
+                assert known[left] >= probability - 1e-4
+                probability = known[left]
+            else:
+                assert len(known) == 10
+                assert made.candidates[-1].probability >= probability - 1e-4
 
 
 # Cost: rows of the model, not milliseconds.

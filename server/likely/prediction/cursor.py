@@ -47,6 +47,9 @@ _LEAST_RIDER = 1e-2
 """Rows computed beforehand, beside one that is needed: how many at most, for candidates of
 which share at least, and how likely at least beside the candidate."""
 
+_EXTENDED_TOGETHER = 4
+"""Rows per pass: four cost little more than one, since a pass mostly reads weights."""
+
 _BLOCK = 64
 """Likeliest tokens looked at together where only a few of them are wanted."""
 
@@ -544,25 +547,44 @@ def _with_whole_characters(
     whole = [c for c in candidates if _is_whole(c.insertion)]
     broken = [(-c.probability, c.ids, c) for c in candidates if _may_become_whole(c.insertion)]
     heapq.heapify(broken)
-    for _ in range(_MAX_EXTENSIONS):
+    budget = _MAX_EXTENSIONS
+    while broken and budget:
         best = _merged(whole)[:k]
-        if not broken or (len(best) == k and -broken[0][0] < best[-1].probability):
+        least = best[-1].probability if len(best) == k else 0.0
+        batch: list[Candidate] = []
+        while broken and -broken[0][0] >= least and len(batch) < min(_EXTENDED_TOGETHER, budget):
+            batch.append(heapq.heappop(broken)[2])
+        if not batch:
             break
-        *_, candidate = heapq.heappop(broken)
-        (row,) = model.log_probabilities([prefix + candidate.ids])
-        block = most_likely(row, _BLOCK)
-        ids = np.array([i for i in block if model.vocabulary.is_text[i]], dtype=np.int64)
-        allowed = neighbours(candidate.ids, fragment + candidate.insertion, ids)
-        for token in ids[allowed].tolist():
-            insertion = candidate.insertion + model.vocabulary.token_bytes(token)
-            longer = _candidate(
-                insertion, (*candidate.ids, token), candidate.logprob + float(row[token])
-            )
-            if _is_whole(insertion):
-                whole.append(longer)
-            elif _may_become_whole(insertion):
-                heapq.heappush(broken, (-longer.probability, longer.ids, longer))
+        budget -= len(batch)
+        rows = model.log_probabilities([prefix + candidate.ids for candidate in batch])
+        for candidate, row in zip(batch, rows, strict=True):
+            for longer in _extended(model, candidate, row, neighbours, fragment):
+                if _is_whole(longer.insertion):
+                    whole.append(longer)
+                elif _may_become_whole(longer.insertion):
+                    heapq.heappush(broken, (-longer.probability, longer.ids, longer))
     return tuple(_merged(whole)[:k])
+
+
+def _extended(
+    model: LanguageModel,
+    candidate: Candidate,
+    row: LogProbabilities,
+    neighbours: Neighbours,
+    fragment: bytes,
+) -> Iterator[Candidate]:
+    """The likeliest candidates that are `candidate` and one token more."""
+    vocabulary = model.vocabulary
+    block = most_likely(row, _BLOCK)
+    ids = np.array([i for i in block if vocabulary.is_text[i]], dtype=np.int64)
+    allowed = neighbours(candidate.ids, fragment + candidate.insertion, ids)
+    for token in ids[allowed].tolist():
+        yield _candidate(
+            candidate.insertion + vocabulary.token_bytes(token),
+            (*candidate.ids, token),
+            candidate.logprob + float(row[token]),
+        )
 
 
 def _candidate(insertion: bytes, ids: TokenIds, logprob: float) -> Candidate:

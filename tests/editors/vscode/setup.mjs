@@ -106,7 +106,13 @@ function installCodeServer(folder, packageName) {
 }
 
 function run(command, args, env = {}) {
-  execFileSync(command, args, { stdio: "inherit", env: { ...process.env, ...env } });
+  // `npm run` tells the programs that it starts which node to use, and not to print errors.
+  const own = /^(NODE|npm_(?!config_)\w+|npm_config_(loglevel|node_gyp|user_agent|\w*prefix))$/;
+  const inherited = Object.entries(process.env).filter(([name]) => !own.test(name));
+  execFileSync(command, args, {
+    stdio: "inherit",
+    env: { ...Object.fromEntries(inherited), ...env },
+  });
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {

@@ -299,6 +299,8 @@ def weigh_covers(
         distribution = _weigh(covered, row, negligible)
         if not missing:
             return distribution
+        # The boundary's row is asked for next, nearly always: it spares a pass of its own.
+        missing[covered.boundaries[0]] = None
         heads = list(missing | dict.fromkeys(_riders(model, covered, distribution)))
         fetched = model.log_probabilities([prefix + head for head in heads])
         rows.update(zip(heads, fetched, strict=True))
@@ -436,13 +438,16 @@ def cursor_candidates(
         for cover, weights in distribution.overhanging
     ]
     listed: dict[bytes, float] = {}
-    for part in parts:
+    # Where a part holds what it listed itself; looking it up in long parts takes time.
+    places: dict[tuple[int, bytes], int] = {}
+    for number, part in enumerate(parts):
         whole = 0
         for place in _ranked(part.logs):
             insertion = vocabulary.token_bytes(int(part.tokens[place]))[len(part.typed) :]
             # A token that ends at the cursor is no candidate.
             if insertion:
                 listed[insertion] = max(float(part.logs[place]), listed.get(insertion, -math.inf))
+                places[number, insertion] = int(place)
                 whole += _is_whole(insertion)
                 if whole == k:
                     break
@@ -461,8 +466,8 @@ def cursor_candidates(
     found = [
         candidate
         for insertion in insertions
-        for part in parts
-        for candidate in part.find(vocabulary, insertion)
+        for number, part in enumerate(parts)
+        for candidate in part.find(vocabulary, insertion, places.get((number, insertion)))
     ]
     return _with_whole_characters(
         model, covered.prefix, found, k, covered.neighbours, covered.fragment
@@ -482,12 +487,15 @@ class _Part:
     tokens: Ids
     logs: NDArray[np.float64]
 
-    def find(self, vocabulary: Vocabulary, insertion: bytes) -> Iterator[Candidate]:
-        """The candidate that inserts `insertion`, if there is one."""
+    def find(
+        self, vocabulary: Vocabulary, insertion: bytes, place: int | None
+    ) -> Iterator[Candidate]:
+        """The candidate that inserts `insertion`, if there is one; at `place` where known."""
         token = vocabulary.spelled(self.typed + insertion)
-        if token is not None:
-            for place in np.flatnonzero(self.tokens == token):
-                yield _candidate(insertion, (*self.head, token), float(self.logs[place]))
+        if token is None:
+            return
+        for found in np.flatnonzero(self.tokens == token) if place is None else [place]:
+            yield _candidate(insertion, (*self.head, token), float(self.logs[found]))
 
 
 def _boundary_rows(

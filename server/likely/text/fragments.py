@@ -62,6 +62,7 @@ class Fragments:
         self.heads = lru_cache(maxsize=4096)(self._find_heads)
         self._readings = lru_cache(maxsize=16384)(self._find_readings)
         self._continuing = lru_cache(maxsize=4096)(self._find_continuing)
+        self._neighbours = lru_cache(maxsize=1024)(self._find_neighbours)
         self._junctions = lru_cache(maxsize=16384)(self._find_junctions)
 
     def segment(self, text: bytes) -> Segments:
@@ -125,7 +126,10 @@ class Fragments:
 
     def neighbours(self, text: bytes, head: TokenIds, tokens: Ids) -> NDArray[np.bool_]:
         """Which of `tokens` canonically follow `head`, an encoding of `text`; one per token."""
-        return self._continue(text, head, tokens)
+        return self._neighbours(text, head, tokens.tobytes())
+
+    def _find_neighbours(self, text: bytes, head: TokenIds, tokens: bytes) -> NDArray[np.bool_]:
+        return self._continue(text, head, np.frombuffer(tokens, dtype=np.int64))
 
     def _find_heads(self, text: bytes, i: int) -> tuple[TokenIds, ...]:
         """The canonical encodings of the first i bytes of `text`, the likeliest reading first.
@@ -181,7 +185,9 @@ class Fragments:
                 shapes_by_ends.setdefault(ends, []).append(shape)
         for ends, shapes in shapes_by_ends.items():
             # All of these tokens end the pre-token that begins at the last of `ends`.
-            places = np.flatnonzero(simple & np.isin(shape_of, shapes))
+            wanted = np.zeros(len(self._representatives), dtype=np.bool_)
+            wanted[shapes] = True
+            places = np.flatnonzero(simple & wanted[shape_of])
             text = left.decode()
             before = text[: ends[-1]].encode() if ends else b""
             settled = self._merge_cut(text, ends, len(before))

@@ -23,6 +23,7 @@ MAX_FRAGMENT = 96
 """Bytes; a longer fragment (a line of dashes, an endless word) is not worked out exactly."""
 
 _KNOWN_BASES = 16
+_KNOWN_JUNCTIONS = 2**16
 _LOOK_AHEAD = 3
 """Pre-tokens after a boundary that settle it whatever follows (two would do)."""
 
@@ -63,7 +64,7 @@ class Fragments:
         self._readings = lru_cache(maxsize=16384)(self._find_readings)
         self._continuing = lru_cache(maxsize=4096)(self._find_continuing)
         self._neighbours = lru_cache(maxsize=1024)(self._find_neighbours)
-        self._junctions = lru_cache(maxsize=16384)(self._find_junctions)
+        self._junctions: dict[tuple[tuple[str, ...], int], tuple[tuple[int, ...], ...]] = {}
 
     def segment(self, text: bytes) -> Segments:
         """Split `text` (whole characters) where its tokens stop depending on what follows.
@@ -180,8 +181,9 @@ class Fragments:
         simple &= self._is_single[tokens]
         shape_of = self._shapes[tokens]
         shapes_by_ends: dict[tuple[int, ...], list[int]] = {}
+        kinds = _kinds(left.decode(errors="ignore"))
         for shape in np.unique(shape_of[simple]).tolist():
-            for ends in self._junctions(left, shape):
+            for ends in self._find_junctions(left, kinds, shape):
                 shapes_by_ends.setdefault(ends, []).append(shape)
         for ends, shapes in shapes_by_ends.items():
             # All of these tokens end the pre-token that begins at the last of `ends`.
@@ -200,13 +202,26 @@ class Fragments:
                 result[places] = True
         return result
 
-    def _find_junctions(self, left: bytes, shape: int) -> tuple[tuple[int, ...], ...]:
-        """Readings of `left` and a token of this shape that leave the token whole."""
-        before = left.decode()
-        token = self._vocabulary.token_bytes(self._representatives[shape]).decode()
-        return tuple(
-            ends for ends in self._readings(before + token) if not ends or ends[-1] <= len(before)
-        )
+    def _find_junctions(
+        self, left: bytes, kinds: tuple[str, ...], shape: int
+    ) -> tuple[tuple[int, ...], ...]:
+        """Readings of `left` and a token of this shape that leave the token whole.
+
+        Texts whose characters are of the same `kinds` are split alike.
+        """
+        found = self._junctions.get((kinds, shape))
+        if found is None:
+            before = left.decode()
+            token = self._vocabulary.token_bytes(self._representatives[shape]).decode()
+            found = tuple(
+                ends
+                for ends in self._find_readings(before + token)
+                if not ends or ends[-1] <= len(before)
+            )
+            if len(self._junctions) >= _KNOWN_JUNCTIONS:
+                self._junctions.clear()
+            self._junctions[kinds, shape] = found
+        return found
 
     @cached_property
     def _is_whole(self) -> NDArray[np.bool_]:
@@ -317,17 +332,31 @@ def _shape(text: str) -> tuple[str, ...]:
     """
     shape: list[str] = []
     for place, character in enumerate(text):
-        literal = ord(character) < 0x80 and not character.isalnum()
-        # U+017F is an s, U+212A a k to a pattern that ignores case.
-        contraction = place < 3 and character in "sStTrReEvVmMlLdD\u017f"
-        kind = (
-            character
-            if literal or contraction or character.isspace()
-            else unicodedata.category(character)
-        )
+        kind = _kind(character, contracts=place < 3)
         if len(shape) < 4 or any(earlier != kind for earlier in shape[-4:]):
             shape.append(kind)
     return tuple(shape)
+
+
+def _kinds(text: str) -> tuple[str, ...]:
+    """What a pre-tokenizer can tell about each character of `text`."""
+    return tuple(
+        _kind(character, contracts="'" in text[max(0, place - 2) : place])
+        for place, character in enumerate(text)
+    )
+
+
+def _kind(character: str, *, contracts: bool) -> str:
+    """The character itself where a pattern may name it, else its general category.
+
+    `contracts`: it may be a letter of a contraction.
+    """
+    literal = ord(character) < 0x80 and not character.isalnum()
+    # U+017F is an s to a pattern that ignores case.
+    contraction = contracts and character in "sStTrReEvVmMlLdD\u017f"
+    if literal or contraction or character.isspace():
+        return character
+    return unicodedata.category(character)
 
 
 @lru_cache(maxsize=1024)

@@ -27,6 +27,7 @@ export function activate(context: vscode.ExtensionContext): void {
     "likely.chooseModel": () => chooseModel(current),
     "likely.setK": chooseK,
     "likely.toggle": toggle,
+    "likely.start": () => (current.isRunning ? undefined : current.restart(true)),
     "likely.restart": () => current.restart(true),
     "likely.rebuildEnvironment": () => current.rebuild(),
     "likely.showLog": () => {

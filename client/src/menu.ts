@@ -58,7 +58,7 @@ export async function showMenu(session: Session): Promise<void> {
     label: "$(table) Next-Token Table at Cursor",
     run: command("likely.nextTokens"),
   };
-  const start: Choice = { label: "$(play) Set Up and Start", run: () => session.start(true) };
+  const start: Choice = { label: "$(play) Set Up and Start", run: command("likely.start") };
   const choices = [
     ...(enabled && !running ? [start] : []),
     ...(running ? [table] : []),

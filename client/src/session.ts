@@ -135,7 +135,15 @@ export class Session implements vscode.Disposable {
     const { createClient } = await import("./client.js");
     if (turn !== this.#turn) return;
     const client = createClient({
-      start: async () => (this.#process = await startProcess(launch)),
+      start: async () => {
+        const child = await startProcess(launch);
+        if (turn !== this.#turn) {
+          child.kill();
+          throw new Error("The server was stopped while it started.");
+        }
+        this.#process = child;
+        return child;
+      },
       closed: () => {
         if (turn === this.#turn && !this.#busy) void this.#handleCrash("The server stopped.");
       },

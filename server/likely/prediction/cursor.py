@@ -638,7 +638,9 @@ def _cut(prediction: Prediction, options: CursorOptions) -> Prediction:
     kept: list[Candidate] = []
     total = 0.0
     for candidate in prediction.candidates[: options.k]:
-        if candidate.probability < options.min_probability or total >= options.top_p:
+        # Rounding may take the total to 1 before the list ends.
+        enough = total >= options.top_p and options.top_p < 1.0
+        if enough or candidate.probability < options.min_probability:
             break
         kept.append(candidate)
         total += candidate.probability

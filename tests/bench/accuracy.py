@@ -155,6 +155,25 @@ class Methods:
             "exact": self.exact,
         }
 
+    def prepare(self, context: Context, truth: bytes) -> None:
+        """Compute in one pass what the methods will ask for in many."""
+        model, vocabulary = self._model, self._model.vocabulary
+        fragments = fragments_of(vocabulary)
+        at = cover_cursor(model, context)
+        then = cover_cursor(model, replace(context, data=context.data + truth))
+        wanted = {at.prefix + boundary for boundary in at.boundaries}
+        for covered in (at, then):
+            wanted |= {covered.prefix + cover.head for cover in covered.covers}
+        *base, last = tokens = context.head + vocabulary.encode(context.data)
+        wanted |= {tokens + cover.head for cover in fragments.covers(truth)} | {tuple(base)}
+        typed = vocabulary.token_bytes(last)
+        for length in range(len(truth)):
+            token = vocabulary.spelled(typed + truth[:length])
+            if token is not None:
+                heads = [cover.head for cover in fragments.covers(truth[length:])]
+                wanted |= {(*base, token, *head) for head in heads}
+        model.log_probabilities(sorted(wanted))
+
     def raw(self, before: TextBefore, context: Context, truth: bytes) -> Guess:
         tokens = context.head + self._model.vocabulary.encode(context.data)
         options = CursorOptions(TOP, "raw", context_tokens=CONTEXT_TOKENS, document_start="auto")
@@ -214,6 +233,7 @@ def tallies(
             before = TextBefore(data, len(seen) - len(data))
             context = make_context(model, before, CONTEXT_TOKENS, "auto")
             truth = truth_at(model, context, text[offset : offset + 200].encode())
+            methods.prepare(context, truth)
             for name, method in methods.by_name.items():
                 found[where][name].add(method(before, context, truth), truth)
         for where, candidates in offsets.items():

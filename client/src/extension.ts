@@ -1,5 +1,6 @@
 /** Entry point: puts the parts together and registers the commands. */
 import * as vscode from "vscode";
+import { followCursor } from "./cursor";
 import { chooseK, chooseModel, showMenu, toggle } from "./menu";
 import { NextTokensPanel } from "./nextTokens";
 import { Session } from "./session";
@@ -38,7 +39,7 @@ export function activate(context: vscode.ExtensionContext): void {
     context.subscriptions.push(vscode.commands.registerCommand(id, run));
   }
   context.subscriptions.push(
-    ...[log, item, table],
+    ...[log, item, table, followCursor(current)],
     vscode.workspace.onDidOpenTextDocument(() => void current.startIfNeeded()),
     vscode.workspace.onDidGrantWorkspaceTrust(() => void current.restart()),
     vscode.workspace.onDidChangeConfiguration((event) => {

@@ -116,6 +116,11 @@ export class Session implements vscode.Disposable {
     return client.sendRequest<Result>(method, parameters, token);
   }
 
+  /** Does nothing where no server is running. */
+  async notify(method: string, parameters: object): Promise<void> {
+    if (this.#client?.isRunning()) await this.#client.sendNotification(method, parameters);
+  }
+
   /** The parameters that name a place in a document, as the protocol has them. */
   place(document: vscode.TextDocument, position: vscode.Position): object | undefined {
     return this.#client?.code2ProtocolConverter.asTextDocumentPositionParams(document, position);

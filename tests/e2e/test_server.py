@@ -405,6 +405,27 @@ async def test_the_latest_of_a_burst_wins_and_everyone_gets_one_response() -> No
         requests[-1].cancel()
 
 
+async def test_where_the_cursor_moves_an_answer_is_prepared() -> None:
+    """Seen by the log of a model that fails whenever it is asked."""
+    async with connected(settings={"model": "failing"}) as client:
+        client.open("\n" * 3000 + PHRASE)
+        await client.loaded()
+        place = types.TextDocumentIdentifier(URI)
+        for line in (0, 3000):
+            assert b"idle work failed" not in client.log
+            client.protocol.notify(
+                "likely/cursorMoved",
+                types.TextDocumentPositionParams(place, types.Position(line, 4)),
+            )
+            await asyncio.sleep(0.3)
+        for _ in range(50):
+            if b"idle work failed: ValueError" in client.log:
+                break
+            await asyncio.sleep(0.1)
+        else:
+            raise AssertionError("nothing was prepared")
+
+
 # Text
 
 

@@ -54,13 +54,13 @@ def test_a_snapshot_holds_no_more_than_is_needed() -> None:
     assert found.offset == 5_000
 
 
-def test_a_jump_is_a_place_far_from_what_was_looked_at() -> None:
+def test_places_are_measured_from_what_was_looked_at_last() -> None:
     document = Document("x" * 99 + "\n" + "y" * 400, "utf-16")
-    assert not document.is_far(types.Position(0, 99))
-    assert document.is_far(types.Position(1, 399))
+    assert document.distance(types.Position(0, 99)) == 99
+    assert document.distance(types.Position(1, 399)) == 499
     document.snapshot(types.Position(1, 390), 10)
-    assert not document.is_far(types.Position(1, 399))
-    assert document.is_far(types.Position(0, 0))
+    assert document.distance(types.Position(1, 399)) == 9
+    assert document.distance(types.Position(0, 0)) == 490
 
 
 def test_changes_are_applied_in_order_and_counted() -> None:

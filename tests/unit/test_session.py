@@ -13,6 +13,7 @@ from likely.lsp.documents import Documents
 from likely.lsp.model_slot import ModelSlot
 from likely.lsp.session import Session, owned
 from likely.lsp.worker import Abandoned, Worker
+from likely.prediction.predictor import Predictor
 
 PATIENCE = 10
 
@@ -22,6 +23,7 @@ class Slot:
 
     def __init__(self) -> None:
         self.model = FakeModel()
+        self.predictor = Predictor(self.model)
         self.latencies: list[float] = []
 
     def answered(self, seconds: float) -> None:

@@ -7,8 +7,8 @@ from typing import Protocol
 from likely.model.language_model import CausalLanguageModel, load
 from likely.model.plain_transformers import PlainTransformers
 from likely.prediction.context import TextBefore, reach
-from likely.prediction.cursor import CursorOptions, Prediction, predict_at_cursor
-from likely.prediction.lookahead import look_ahead
+from likely.prediction.cursor import CursorOptions, Prediction
+from likely.prediction.predictor import Predictor
 
 K = 10
 OPTIONS = CursorOptions(mode="exact", k=K, document_start="auto")
@@ -48,6 +48,7 @@ class Likely:
 
     def __init__(self, folder: Path, name: str, threads: int) -> None:
         self.model: CausalLanguageModel = load(folder, name=name, device="cpu", threads=threads)
+        self._predictor = Predictor(self.model)
 
     @property
     def rows_computed(self) -> int:
@@ -56,7 +57,7 @@ class Likely:
 
     def answer(self, text: bytes) -> Prediction:
         """See `Contender`."""
-        return predict_at_cursor(self.model, text_before(text), OPTIONS)
+        return self._predictor.predict(text_before(text), OPTIONS)
 
     def rest(self, text: bytes, until: float) -> None:
         """Look ahead; abandoned at `until`, wherever it is, as when a request arrives."""
@@ -67,7 +68,7 @@ class Likely:
 
         self.model.poll = poll
         try:
-            for _ in look_ahead(self.model, text_before(text), OPTIONS):
+            for _ in self._predictor.look_ahead(text_before(text), OPTIONS):
                 poll()
         except _Due:
             pass
@@ -78,6 +79,7 @@ class Likely:
     def clear(self) -> None:
         """See `Contender`."""
         self.model.clear()
+        self._predictor.forget()
 
 
 class Notebook:

@@ -5,7 +5,6 @@ from lsprotocol import types
 from likely.lsp import asking, render
 from likely.lsp.idle import look_ahead_of
 from likely.lsp.session import Session, owned
-from likely.prediction.cursor import predict_at_cursor
 
 
 async def complete(session: Session, params: types.CompletionParams) -> types.CompletionList:
@@ -14,9 +13,10 @@ async def complete(session: Session, params: types.CompletionParams) -> types.Co
     document = session.documents.find(params.text_document.uri)
     if not settings.completion.enabled or document is None or _unwanted(session, params.context):
         return types.CompletionList(is_incomplete=False, items=[])
-    model = session.model
-    if model is None:
+    predictor = session.predictor
+    if predictor is None:
         return types.CompletionList(is_incomplete=True, items=[])
+    model = predictor.model
 
     snapshot = document.snapshot(params.position, asking.bytes_needed(settings, model))
     text, options = asking.text_before(snapshot), asking.options(settings, model)
@@ -25,12 +25,12 @@ async def complete(session: Session, params: types.CompletionParams) -> types.Co
     prediction = await session.ask(
         "completion",
         uri,
-        lambda: owned(model, uri, lambda: predict_at_cursor(model, text, options)),
+        lambda: owned(model, uri, lambda: predictor.predict(text, options)),
     )
     if prediction is None:
         return types.CompletionList(is_incomplete=True, items=[])
 
-    look_ahead_of(session, model, uri, text, options)
+    look_ahead_of(session, predictor, uri, text, options)
     answer = render.Answer(prediction, options.unit, model.name, model.vocabulary)
     session.last_answer = answer
     command = session.suggest_command if settings.completion.continue_after_accept else None

@@ -12,7 +12,6 @@ AFTER = 512
 """How many bytes after a position are looked at: the longest token has 128."""
 
 _LONGEST_CHARACTER = 4
-_NEAR = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +66,9 @@ class Document:
             encoding=self._encoding,
         )
 
-    def is_far(self, at: types.Position) -> bool:
-        """Whether a position is elsewhere than what was last looked at."""
-        return abs(self._lines.offset(Position(at.line, at.character)) - self.place) > _NEAR
+    def distance(self, at: types.Position) -> int:
+        """How many bytes a position is away from what was last looked at."""
+        return abs(self._lines.offset(Position(at.line, at.character)) - self.place)
 
     def beginning(self, size: int) -> bytes:
         """The first bytes of the document: all, or at least `size`."""

@@ -6,7 +6,6 @@ from lsprotocol import types
 
 from likely.lsp import asking, render
 from likely.lsp.session import Session, owned
-from likely.prediction.cursor import predict_at_cursor
 from likely.prediction.scoring import read_token
 
 
@@ -16,9 +15,10 @@ async def hover(session: Session, params: types.HoverParams) -> types.Hover | No
     document = session.documents.find(params.text_document.uri)
     if not settings.hover.enabled or document is None:
         return None
-    model = session.model
-    if model is None:
+    predictor = session.predictor
+    if predictor is None:
         return render.message(session.notice(), markdown=markdown)
+    model = predictor.model
 
     snapshot = document.snapshot(params.position, asking.bytes_needed(settings, model))
     text, tokens = asking.text_before(snapshot), asking.context_tokens(settings, model)
@@ -29,7 +29,7 @@ async def hover(session: Session, params: types.HoverParams) -> types.Hover | No
         prediction = await session.ask(
             "hover",
             uri,
-            lambda: owned(model, uri, lambda: predict_at_cursor(model, text, options)),
+            lambda: owned(model, uri, lambda: predictor.predict(text, options)),
         )
         if prediction is None:
             return None

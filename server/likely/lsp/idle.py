@@ -12,39 +12,43 @@ from likely.lsp.served_model import ServedModel
 from likely.lsp.session import Session
 from likely.prediction.context import TextBefore
 from likely.prediction.cursor import CursorOptions
-from likely.prediction.lookahead import FEW_ROWS, MAX_ROWS, look_ahead
+from likely.prediction.predictor import FEW_ROWS, MAX_ROWS, Predictor
 
 
 def prefill_beginning(session: Session, uri: str, document: Document) -> None:
     """Prepare for typing in a document just opened: its first window, wherever in it that is."""
-    if (model := session.model) is not None and session.settings.completion.enabled:
-        beginning = document.beginning(asking.bytes_needed(session.settings, model))
+    if (predictor := session.predictor) is not None and session.settings.completion.enabled:
+        beginning = document.beginning(asking.bytes_needed(session.settings, predictor.model))
         if beginning.strip():
-            options = asking.options(session.settings, model)
-            look_ahead_of(session, model, uri, TextBefore(beginning, 0), options)
+            options = asking.options(session.settings, predictor.model)
+            look_ahead_of(session, predictor, uri, TextBefore(beginning, 0), options)
 
 
 def prefill_before(session: Session, uri: str, document: Document, at: types.Position) -> None:
     """Prepare for an answer where typing goes on after a jump."""
-    if (model := session.model) is not None and session.settings.completion.enabled:
-        snapshot = document.snapshot(at, asking.bytes_needed(session.settings, model))
-        options = asking.options(session.settings, model)
-        look_ahead_of(session, model, uri, asking.text_before(snapshot), options)
+    if (predictor := session.predictor) is not None and session.settings.completion.enabled:
+        snapshot = document.snapshot(at, asking.bytes_needed(session.settings, predictor.model))
+        options = asking.options(session.settings, predictor.model)
+        look_ahead_of(session, predictor, uri, asking.text_before(snapshot), options)
 
 
 def look_ahead_of(
-    session: Session, model: ServedModel, uri: str, text: TextBefore, options: CursorOptions
+    session: Session,
+    predictor: Predictor[ServedModel],
+    uri: str,
+    text: TextBefore,
+    options: CursorOptions,
 ) -> None:
     """Compute what the likeliest next keystrokes after `text` will need."""
     if not session.settings.look_ahead:
         return
 
     def steps() -> Iterator[None]:
-        if session.model is model:
-            model.owner = uri
+        if session.predictor is predictor:
+            predictor.model.owner = uri
             # Words are expanded from tokens: what these need is needed first.
             max_rows = FEW_ROWS if _on_battery() else MAX_ROWS
-            yield from look_ahead(model, text, replace(options, unit="token"), max_rows)
+            yield from predictor.look_ahead(text, replace(options, unit="token"), max_rows)
 
     session.when_idle(steps)
 

@@ -21,6 +21,7 @@ from likely.settings import Settings
 
 if TYPE_CHECKING:
     from likely.lsp.served_model import LoadModel, ServedModel
+    from likely.prediction.predictor import Predictor
 
 REPORT_EVERY = 0.1
 """Seconds between two reports of one step: downloads report every block."""
@@ -57,7 +58,7 @@ class ModelSlot:
         progress: bool,
         status: bool,
     ) -> None:
-        self.model: ServedModel | None = None
+        self.predictor: Predictor[ServedModel] | None = None
         self._server = server
         self._installed = installed
         self._shows_progress = progress
@@ -141,7 +142,9 @@ class ModelSlot:
     def _loaded_model(self, wish: Settings, model: ServedModel) -> None:
         if wish is not self._wanted:
             return
-        self.model = model
+        from likely.prediction.predictor import Predictor
+
+        self.predictor = Predictor(model)
         self._loaded = wish_of(wish)
         self._end_progress("ready")
         self._show("ready", "")
@@ -152,8 +155,8 @@ class ModelSlot:
             return
         _log.warning("loading failed: %s", describe(error))
         message = " ".join(str(error).split()) or type(error).__name__
-        if self.model is not None:
-            message += f" ({self.model.name} stays in use)"
+        if self.predictor is not None:
+            message += f" ({self.predictor.model.name} stays in use)"
         self._end_progress("failed")
         self._show("error", message)
         self._server.window_show_message(

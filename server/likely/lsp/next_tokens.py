@@ -4,17 +4,17 @@ from lsprotocol import types
 
 from likely.lsp import asking, render
 from likely.lsp.session import Session, owned
-from likely.prediction.cursor import predict_at_cursor
 
 
 async def next_tokens(session: Session, params: types.TextDocumentPositionParams) -> str:
     """Make the table (Markdown), under the settings of the completion list."""
-    settings, model = session.settings, session.model
+    settings, predictor = session.settings, session.predictor
     document = session.documents.find(params.text_document.uri)
     if document is None:
         return "Likely: this document is not open in the language server."
-    if model is None:
+    if predictor is None:
         return session.notice()
+    model = predictor.model
 
     snapshot = document.snapshot(params.position, asking.bytes_needed(settings, model))
     text, options = asking.text_before(snapshot), asking.options(settings, model)
@@ -23,7 +23,7 @@ async def next_tokens(session: Session, params: types.TextDocumentPositionParams
     prediction = await session.ask(
         "nextTokens",
         uri,
-        lambda: owned(model, uri, lambda: predict_at_cursor(model, text, options)),
+        lambda: owned(model, uri, lambda: predictor.predict(text, options)),
     )
     if prediction is None:
         return ""

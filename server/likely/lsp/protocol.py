@@ -10,6 +10,7 @@ from pygls.protocol import LanguageServerProtocol, lsp_method
 from pygls.workspace import Workspace
 
 NEXT_TOKENS = "likely/nextTokens"
+CURSOR_MOVED = "likely/cursorMoved"
 MODELS = "likely/models"
 STATUS = "likely/status"
 
@@ -22,6 +23,18 @@ class NextTokensRequest:
     params: types.TextDocumentPositionParams
     method: str = NEXT_TOKENS
     jsonrpc: str = "2.0"
+
+
+@attrs.define
+class CursorMovedNotification:
+    """The message of `likely/cursorMoved`: typing may go on elsewhere."""
+
+    params: types.TextDocumentPositionParams
+    method: str = CURSOR_MOVED
+    jsonrpc: str = "2.0"
+
+
+_OUR_MESSAGES = {NEXT_TOKENS: NextTokensRequest, CURSOR_MOVED: CursorMovedNotification}
 
 
 class Protocol(LanguageServerProtocol):
@@ -47,8 +60,8 @@ class Protocol(LanguageServerProtocol):
     def get_message_type(  # type: ignore[override] # the library's has a cache around it
         self, method: str
     ) -> type[Any] | None:
-        """See the library; knows our own requests too."""
-        return NextTokensRequest if method == NEXT_TOKENS else super().get_message_type(method)
+        """See the library; knows our own messages too."""
+        return _OUR_MESSAGES.get(method) or super().get_message_type(method)
 
     def structure_message(self, data: dict[str, Any]) -> Any:
         """See the library; a request that cannot be understood is answered as well."""

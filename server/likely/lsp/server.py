@@ -23,7 +23,7 @@ from likely.lsp.client import client_of
 from likely.lsp.configuration import Configuration
 from likely.lsp.documents import Documents
 from likely.lsp.model_slot import ModelSlot
-from likely.lsp.protocol import MODELS, NEXT_TOKENS, Protocol
+from likely.lsp.protocol import CURSOR_MOVED, MODELS, NEXT_TOKENS, Protocol
 from likely.lsp.session import Session
 from likely.lsp.worker import Worker, describe
 from likely.text.lines import PositionEncoding
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 CONFIGURATION_GRACE = 1.0
 """Seconds to wait for the client's settings before a model is loaded by those at hand."""
+FAR = 256
+"""Bytes between two changes by which the second is elsewhere."""
 CLOSING_TIME = 0.5
 """Seconds that running work gets to notice that the server ends."""
 
@@ -134,20 +136,28 @@ class LikelyServer(LanguageServer):
         """Prepare for typing in a document just opened."""
         self._latest_document = uri
         document = self.session.documents.find(uri)
-        if document is not None and self.session.model is not None:
+        if document is not None and self.session.predictor is not None:
             from likely.lsp.idle import prefill_beginning
 
             prefill_beginning(self.session, uri, document)
 
     def changed(self, uri: str, change: types.TextDocumentContentChangeEvent) -> None:
         """Prepare for an answer where the text has changed, if that is somewhere new."""
+        if isinstance(change, types.TextDocumentContentChangePartial):
+            self._prepare(uri, change.range.start, FAR)
+
+    def moved(self, uri: str, position: types.Position) -> None:
+        """Prepare for typing where the cursor is now, if it did not get there by typing."""
+        self._prepare(uri, position, 1)
+
+    def _prepare(self, uri: str, at: types.Position, least_distance: int) -> None:
         document = self.session.documents.find(uri)
-        if document is None or not isinstance(change, types.TextDocumentContentChangePartial):
+        if document is None or self.session.predictor is None:
             return
-        if self.session.model is not None and document.is_far(change.range.start):
+        if document.distance(at) >= least_distance:
             from likely.lsp.idle import prefill_before
 
-            prefill_before(self.session, uri, document, change.range.start)
+            prefill_before(self.session, uri, document, at)
 
     def close(self) -> bool:
         """Abandon all work; False where a thread is too deep in it to notice."""
@@ -234,6 +244,10 @@ def _register_notifications(server: LikelyServer) -> None:
     def changed(params: types.DidChangeTextDocumentParams) -> None:
         if params.content_changes:
             server.changed(params.text_document.uri, params.content_changes[-1])
+
+    @server.feature(CURSOR_MOVED)
+    def moved(params: types.TextDocumentPositionParams) -> None:
+        server.moved(params.text_document.uri, params.position)
 
     @server.feature(types.TEXT_DOCUMENT_DID_CLOSE)
     def closed(params: types.DidCloseTextDocumentParams) -> None:

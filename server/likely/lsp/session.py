@@ -18,6 +18,7 @@ from likely.settings import Settings
 if TYPE_CHECKING:
     from likely.lsp.render import Answer
     from likely.lsp.served_model import ServedModel
+    from likely.prediction.predictor import Predictor
 
 T = TypeVar("T")
 
@@ -51,9 +52,9 @@ class Session:
         return self._configuration.settings
 
     @property
-    def model(self) -> ServedModel | None:
+    def predictor(self) -> Predictor[ServedModel] | None:
         """The model that answers now, None until the first is loaded."""
-        return self._slot.model
+        return self._slot.predictor
 
     def when_idle(self, steps: Steps) -> None:
         """Have the inference thread take `steps` while nobody waits for an answer."""
@@ -61,8 +62,13 @@ class Session:
 
     def forget(self, uri: str) -> None:
         """Free what the model keeps for a document."""
-        if (model := self.model) is not None:
-            self._worker.submit(("forget", uri), lambda: model.release(uri))
+        if (predictor := self.predictor) is not None:
+
+            def release() -> None:
+                predictor.model.release(uri)
+                predictor.forget()
+
+            self._worker.submit(("forget", uri), release)
 
     def notice(self) -> str:
         """What to say in place of an answer while there is no model."""

@@ -7,7 +7,6 @@ before, in whole or in part, costs nothing for that part, whatever the path of e
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise, takewhile
 
 import numpy as np
 import torch
@@ -47,16 +46,13 @@ class _Tree:
         self.clock = 0
         self.owner = owner
 
-    def walk(self, sequence: TokenIds) -> tuple[_Node, list[int]]:
-        """The deepest node along `sequence`, and the slots of the path to it."""
-        node, slots = self.root, []
-        for token in sequence:
-            child = node.children.get(token)
-            if child is None:
-                break
-            node = child
-            slots.append(node.slot)
-        return node, slots
+    def walk(self, sequences: Sequence[TokenIds]) -> list[tuple[_Node, list[int]]]:
+        """The deepest node along each sequence, and the slots of the path to it."""
+        shared = _shared(sequences)
+        node, slots = _descend(self.root, [], sequences[0][:shared])
+        if len(slots) < shared:
+            return [(node, slots)] * len(sequences)
+        return [_descend(node, slots, sequence[shared:]) for sequence in sequences]
 
     def touch(self, slots: list[int]) -> None:
         """Mark a path as used now."""
@@ -91,6 +87,27 @@ class _Tree:
                 pending.append(child)
 
 
+def _descend(node: _Node, slots: list[int], tokens: TokenIds) -> tuple[_Node, list[int]]:
+    """The deepest node below `node` along `tokens`, and the slots of the path to it."""
+    path = slots.copy()
+    for token in tokens:
+        child = node.children.get(token)
+        if child is None:
+            break
+        node = child
+        path.append(node.slot)
+    return node, path
+
+
+def _shared(sequences: Sequence[TokenIds]) -> int:
+    """How many tokens all sequences begin with."""
+    first, last = min(sequences), max(sequences)
+    for place, (one, other) in enumerate(zip(first, last, strict=False)):
+        if one != other:
+            return place
+    return len(first)
+
+
 class PrefixCache:
     """Hidden states after token sequences, each computed once; one thread at a time."""
 
@@ -116,21 +133,16 @@ class PrefixCache:
         tree = self._choose(max(sequences, key=len), owner)
         self._extend(tree, sequences, poll)
         slots = []
-        for sequence in sequences:
-            _, path = tree.walk(sequence)
+        for _, path in tree.walk(sequences):
             tree.touch(path)
             slots.append(path[-1])
         return tree.hidden[torch.tensor(slots, device=tree.hidden.device)]
 
     def _holds(self, sequences: Sequence[TokenIds]) -> bool:
         """Whether one slab has room for all of them, what they share counted once."""
-        count = sum(map(len, sequences))
-        if count <= self._capacity or len(sequences) == 1:
-            return True
-        for before, after in pairwise(sorted(sequences)):
-            alike = (one == other for one, other in zip(before, after, strict=False))
-            count -= sum(1 for _ in takewhile(bool, alike))
-        return count <= self._capacity
+        shared = _shared(sequences)
+        count = shared + sum(len(sequence) - shared for sequence in sequences)
+        return count <= self._capacity or len(sequences) == 1
 
     def release(self, owner: Hashable) -> None:
         """Forget what was computed on behalf of `owner`."""
@@ -144,7 +156,8 @@ class PrefixCache:
         """The tree that knows most of `sequence`, or a new one; most recently used last."""
         best, known = None, 0
         for tree in self._trees:
-            depth = len(tree.walk(sequence)[1])
+            ((_, path),) = tree.walk([sequence])
+            depth = len(path)
             if depth > known:
                 best, known = tree, depth
         # A branch that shares little is better off in a slab of its own: attention looks
@@ -160,19 +173,19 @@ class PrefixCache:
 
     def _extend(self, tree: _Tree, sequences: Sequence[TokenIds], poll: Callable[[], None]) -> None:
         """Compute the tokens that the tree lacks, in chunks, parents first."""
-        missing = self._count_missing(tree, sequences)
+        walked = tree.walk(sequences)
+        missing = self._count_missing(sequences, walked)
         if not missing:
             return
-        for sequence in sequences:
-            tree.touch(tree.walk(sequence)[1])
+        for _, path in walked:
+            tree.touch(path)
         longest = max(len(sequence) for sequence in sequences)
         if tree.used + missing > min(tree.capacity, longest + _SPARE_SLOTS):
             tree.compact(max(0, longest + _SPARE_SLOTS // 2 - missing))
         pending: list[tuple[_Node, int, _Node, list[int]]] = []
         planned: dict[int, dict[int, tuple[_Node, list[int]]]] = {}
         used = tree.used
-        for sequence in sequences:
-            node, path = tree.walk(sequence)
+        for sequence, (node, path) in zip(sequences, tree.walk(sequences), strict=True):
             for token in sequence[len(path) :]:
                 children = planned.setdefault(id(node), {})
                 if token not in children:
@@ -184,12 +197,14 @@ class PrefixCache:
             self._run(tree, pending[begin : begin + CHUNK], poll)
 
     @staticmethod
-    def _count_missing(tree: _Tree, sequences: Sequence[TokenIds]) -> int:
+    def _count_missing(
+        sequences: Sequence[TokenIds], walked: Sequence[tuple[_Node, list[int]]]
+    ) -> int:
         return len(
             {
                 sequence[: depth + 1]
-                for sequence in sequences
-                for depth in range(len(tree.walk(sequence)[1]), len(sequence))
+                for sequence, (_, path) in zip(sequences, walked, strict=True)
+                for depth in range(len(path), len(sequence))
             }
         )
 

@@ -6,6 +6,8 @@ summed over covers (minimal covers, Vieira et al. 2024, arXiv
 2025, arXiv 2506.14123).
 """
 
+from __future__ import annotations
+
 import codecs
 import heapq
 import math
@@ -98,10 +100,24 @@ class Prediction:
 def predict_at_cursor(model: LanguageModel, text: TextBefore, options: CursorOptions) -> Prediction:
     """Propose continuations of `text`, with their probabilities."""
     context = make_context(model, text, options.context_tokens, options.document_start)
+    return predict_in_context(model, context, options)[0]
+
+
+def predict_in_context(
+    model: LanguageModel, context: Context, options: CursorOptions
+) -> tuple[Prediction, tuple[Covered, CursorDistribution] | None]:
+    """Propose continuations of the text of `context`, and say what they were weighed by.
+
+    The second is None for the textbook distribution.
+    """
     if options.mode == "exact" and context.data and model.vocabulary.has_bytes:
         covered = cover_cursor(model, context)
-        return _cut(_answer(model, covered, options), options)
-    return _cut(predict_raw(model, context, options), options)
+        if covered.prefix:
+            distribution = weigh_covers(model, covered)
+            prediction = _answer(model, covered, distribution, options)
+            return _cut(prediction, options), (covered, distribution)
+        context = covered.context
+    return _cut(predict_raw(model, context, options), options), None
 
 
 def predict_raw(model: LanguageModel, context: Context, options: CursorOptions) -> Prediction:
@@ -399,10 +415,12 @@ def _log_sum(weights: NDArray[np.float64]) -> float:
     return largest + math.log(float(np.exp(weights - largest).sum()))
 
 
-def _answer(model: LanguageModel, covered: Covered, options: CursorOptions) -> Prediction:
-    if not covered.prefix:
-        return predict_raw(model, covered.context, options)
-    distribution = weigh_covers(model, covered)
+def _answer(
+    model: LanguageModel,
+    covered: Covered,
+    distribution: CursorDistribution,
+    options: CursorOptions,
+) -> Prediction:
     tokens = cursor_candidates(model, covered, distribution, _tokens_wanted(options))
     candidates, residual = _in_units(model, covered.prefix, tokens, options)
     prefix_space = covered.context.prefix_space and covered.fragment.startswith(b" ")

@@ -1,0 +1,46 @@
+"""Which byte may follow the cursor: a guess for look-ahead, wherever rows are at hand."""
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likely.prediction.cursor import Covered, CursorDistribution
+from likely.prediction.protocol import LanguageModel
+from likely.text.vocabulary import Ids, Vocabulary
+
+
+def next_bytes(
+    model: LanguageModel, covered: Covered, distribution: CursorDistribution
+) -> NDArray[np.float64]:
+    """Estimate the probability of every byte to be the next one; shape (256,).
+
+    Of what follows a token that ends at the cursor, only rows at hand count, and tokens that
+    could not canonically follow count as well.
+    """
+    shares = np.zeros(_NONE + 1)
+    for cover, weights in distribution.overhanging:
+        bytes_there = _bytes_at(model.vocabulary, cover.overhang)[cover.tokens]
+        probabilities = np.exp(weights - distribution.log_total)
+        shares += np.bincount(bytes_there, probabilities, _NONE + 1)
+    for boundary, log_weight in zip(
+        covered.boundaries, distribution.boundary_log_weights, strict=True
+    ):
+        sequence = covered.prefix + boundary
+        if log_weight > _LEAST and model.knows(sequence):
+            (row,) = model.log_probabilities([sequence])
+            probabilities = np.exp(row + np.float32(log_weight))
+            shares += np.bincount(_bytes_at(model.vocabulary, 0), probabilities, _NONE + 1)
+    return shares[:_NONE]
+
+
+_NONE = 256
+_LEAST = -7.0
+"""The log of the smallest share of a boundary that is looked behind."""
+
+
+@lru_cache(maxsize=64)
+def _bytes_at(vocabulary: Vocabulary, place: int) -> Ids:
+    """The byte at one place of each token, `_NONE` where it is shorter; shape (vocabulary,)."""
+    texts = [vocabulary.token_bytes(token) for token in range(len(vocabulary))]
+    return np.array([text[place] if place < len(text) else _NONE for text in texts], np.int64)

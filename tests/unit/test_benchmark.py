@@ -17,10 +17,10 @@ from likely.benchmark import MEASUREMENTS, documents, passes, run, server_proces
 from likely.benchmark.contenders import OPTIONS, Likely, text_before
 from likely.benchmark.figures import Figures
 from likely.benchmark.floor import bytes_per_pass
-from likely.benchmark.keystrokes import Keystroke, Player, play_all, summarize
+from likely.benchmark.keystrokes import HOMING, Keystroke, Player, play_all, summarize
 from likely.benchmark.report import print_report
 from likely.benchmark.texts import PROSE
-from likely.benchmark.traces import Trace, make_traces
+from likely.benchmark.traces import Key, Trace, make_traces
 from likely.model.reporting import ModelError, silent
 from likely.prediction.cursor import predict_at_cursor
 
@@ -54,18 +54,19 @@ def figures(llama: Path) -> Figures:
 @pytest.mark.parametrize("trace", make_traces(KEYS), ids=lambda trace: trace.name)
 def test_a_trace_is_text_that_grows_by_characters_and_blocks(trace: Trace) -> None:
     assert len(trace.keystrokes) == KEYS
-    texts = [text.decode() for text in trace.keystrokes]
+    texts = [key.text.decode() for key in trace.keystrokes]
     assert all(500 < len(text) < 2000 for text in texts)
     steps = [len(b) - len(a) for a, b in pairwise(texts) if b.startswith(a)]
     forward, back = sum(step > 1 for step in steps), KEYS - 1 - len(steps)
     assert (forward > 0) == (trace.name in ("paste", "jumps"))
     assert (back > 0) == (trace.name == "jumps")
+    assert any(key.arrival is not None for key in trace.keystrokes) == (trace.name == "jumps")
 
 
 def test_what_was_typed_stays_when_the_cursor_jumps() -> None:
     (jumps,) = (trace for trace in make_traces(60) if trace.name == "jumps")
-    assert b"(words)\n    tota" in jumps.keystrokes[15]
-    assert b"(words)\n    total = sum" in jumps.keystrokes[39]
+    assert b"(words)\n    tota" in jumps.keystrokes[15].text
+    assert b"(words)\n    total = sum" in jumps.keystrokes[39].text
 
 
 def test_the_texts_are_short() -> None:
@@ -78,7 +79,7 @@ def test_what_is_at_hand_does_not_change_an_answer(trace: Trace, llama: Path) ->
     """The figures would be worth nothing otherwise."""
     warm, cold = (Likely(llama, "tiny", 1) for _ in range(2))
     warm.answer(trace.opened)
-    for number, text in enumerate(trace.keystrokes):
+    for number, (text, _) in enumerate(trace.keystrokes):
         answer = warm.answer(text)
         warm.rest(text, time.perf_counter() + 0.002 * (number % 3))
         if number % 5 == 0:
@@ -120,7 +121,7 @@ class Slow:
 
 def test_a_late_answer_delays_the_next_keystroke_and_counts_once() -> None:
     slow = Slow()
-    trace = Trace("slow", b"0", (b"1", b"9", b"2"))
+    trace = Trace("slow", b"0", (Key(b"1"), Key(b"9"), Key(b"2")))
     played = play_all([Player("slow", slow, 0.05)], [trace], silent)["slow"].overall
     assert slow.asked == [b"0", b"1", b"9", b"2"]
     # After the second answer, which takes longer than the interval, nobody rests.
@@ -133,12 +134,27 @@ def test_a_late_answer_delays_the_next_keystroke_and_counts_once() -> None:
 
 def test_contenders_take_turns_and_the_slow_one_is_asked_seldom() -> None:
     quick, seldom = Slow(), Slow()
-    texts = tuple(b"0" for _ in range(40))
+    keys = tuple(Key(b"0") for _ in range(40))
     players = [Player("quick", quick, 0), Player("seldom", seldom, 0, every=10)]
-    played = play_all(players, [Trace("t", b"", texts)], silent)
+    played = play_all(players, [Trace("t", b"", keys)], silent)
     assert played["quick"].overall.latency.count == 40
     assert played["seldom"].overall.latency.count == 4
     assert quick.rests == []
+
+
+def test_who_clicks_elsewhere_needs_a_moment_to_type_there() -> None:
+    class Clicked(Slow):
+        def rest(self, text: bytes, until: float) -> None:
+            clicks.append((text, until - time.perf_counter()))
+
+    clicks: list[tuple[bytes, float]] = []
+    trace = Trace("click", b"0", (Key(b"0", b"elsewhere"),))
+    for interval in (0.0, 0.001):
+        play_all([Player("clicked", Clicked(), interval)], [trace], silent)
+    (text, pause), *others = clicks
+    assert text == b"elsewhere"
+    assert all(text == b"0" for text, _ in others)
+    assert pause == pytest.approx(HOMING, abs=0.1)
 
 
 def test_a_keystroke_without_rows_needed_no_pass() -> None:

@@ -23,7 +23,7 @@ def measure_accepting(likely: Likely, traces: Sequence[Trace], progress: Progres
     """
     chance = random.Random(_SEED)  # noqa: S311 - no secrets here
     starts = [
-        trace.keystrokes[place * (len(trace.keystrokes) - 1) // _STARTS]
+        trace.keystrokes[place * (len(trace.keystrokes) - 1) // _STARTS].text
         for trace in traces
         for place in range(_STARTS)
     ]

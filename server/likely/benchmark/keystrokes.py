@@ -8,11 +8,15 @@ import numpy as np
 
 from likely.benchmark.contenders import Contender
 from likely.benchmark.timing import MILLISECONDS, Latency, latency
-from likely.benchmark.traces import Trace
+from likely.benchmark.traces import Key, Trace
 from likely.model.reporting import Progress
 
 _BLOCK = 15
 """Keystrokes before it is the next contender's turn: a machine's moods should hit all alike."""
+
+HOMING = 0.4
+"""Seconds from a click elsewhere to the first key there: the hand's way from mouse to keyboard in
+the keystroke-level model (Card, Moran & Newell 1980, doi 10.1145/358886.358895)."""
 
 _BETWEEN = 0.05
 """Seconds of rest between contenders: thread pools go on spinning for a moment."""
@@ -92,22 +96,26 @@ def play_all(
             block = trace.keystrokes[first : first + _BLOCK]
             for player in players:
                 time.sleep(_BETWEEN)
-                asked = [text for i, text in enumerate(block, first) if i % player.every == 0]
+                asked = [key for i, key in enumerate(block, first) if i % player.every == 0]
                 records[player.name].keystrokes[trace.name] += _play(player, asked)
             done += len(block)
     return {name: _figures(record) for name, record in records.items()}
 
 
-def _play(player: Player, texts: Sequence[bytes]) -> list[Keystroke]:
+def _play(player: Player, keys: Sequence[Key]) -> list[Keystroke]:
     """Type; a keystroke's time counts from the moment when it is due.
 
     Who types does not run ahead of an answer that takes longer than the interval: it delays
-    the next keystroke and counts once.
+    the next keystroke and counts once. Where the cursor comes from elsewhere, it is there
+    `HOMING` before the key, and editors tell.
     """
     contender = player.contender
     played = []
     due = time.perf_counter()
-    for text in texts:
+    for text, arrival in keys:
+        if arrival is not None and player.interval:
+            due += HOMING
+            contender.rest(arrival, due)
         rows = contender.rows_computed
         contender.answer(text)
         now = time.perf_counter()

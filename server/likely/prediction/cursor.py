@@ -456,16 +456,13 @@ def cursor_candidates(
         for cover, weights in distribution.overhanging
     ]
     listed: dict[bytes, float] = {}
-    # Where a part holds what it listed itself; looking it up in long parts takes time.
-    places: dict[tuple[int, bytes], int] = {}
-    for number, part in enumerate(parts):
+    for part in parts:
         whole = 0
         for place in _ranked(part.logs):
             insertion = vocabulary.token_bytes(int(part.tokens[place]))[len(part.typed) :]
             # A token that ends at the cursor is no candidate.
             if insertion:
                 listed[insertion] = max(float(part.logs[place]), listed.get(insertion, -math.inf))
-                places[number, insertion] = int(place)
                 whole += _is_whole(insertion)
                 if whole == k:
                     break
@@ -481,12 +478,7 @@ def cursor_candidates(
         log_weight = distribution.boundary_log_weights[covered.boundaries.index(boundary)]
         parts.append(_Part(boundary, b"", allowed, log_weight + row[allowed].astype(np.float64)))
     # What is among the likeliest of one part may have a small share of another one.
-    found = [
-        candidate
-        for insertion in insertions
-        for number, part in enumerate(parts)
-        for candidate in part.find(vocabulary, insertion, places.get((number, insertion)))
-    ]
+    found = [candidate for part in parts for candidate in part.find(vocabulary, insertions)]
     return _with_whole_characters(
         model, covered.prefix, found, k, covered.neighbours, covered.fragment
     )
@@ -505,15 +497,19 @@ class _Part:
     tokens: Ids
     logs: NDArray[np.float64]
 
-    def find(
-        self, vocabulary: Vocabulary, insertion: bytes, place: int | None
-    ) -> Iterator[Candidate]:
-        """The candidate that inserts `insertion`, if there is one; at `place` where known."""
-        token = vocabulary.spelled(self.typed + insertion)
-        if token is None:
-            return
-        for found in np.flatnonzero(self.tokens == token) if place is None else [place]:
-            yield _candidate(insertion, (*self.head, token), float(self.logs[found]))
+    def find(self, vocabulary: Vocabulary, insertions: Iterable[bytes]) -> Iterator[Candidate]:
+        """The candidates that insert some of `insertions`."""
+        spelled = {
+            token: insertion
+            for insertion in insertions
+            if (token := vocabulary.spelled(self.typed + insertion)) is not None
+        }
+        asked = np.fromiter(spelled, dtype=np.int64, count=len(spelled))
+        wanted = np.zeros(len(vocabulary), dtype=np.bool_)
+        wanted[asked] = True
+        for place in np.flatnonzero(wanted[self.tokens]).tolist():
+            token = int(self.tokens[place])
+            yield _candidate(spelled[token], (*self.head, token), float(self.logs[place]))
 
 
 def _boundary_rows(

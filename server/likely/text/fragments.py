@@ -23,6 +23,7 @@ MAX_FRAGMENT = 96
 """Bytes; a longer fragment (a line of dashes, an endless word) is not worked out exactly."""
 
 _KNOWN_BASES = 16
+_KNOWN_CONTINUATIONS = 4096
 _KNOWN_JUNCTIONS = 2**16
 _LOOK_AHEAD = 3
 """Pre-tokens after a boundary that settle it whatever follows (two would do)."""
@@ -62,7 +63,7 @@ class Fragments:
         self._bases: OrderedDict[bytes, tuple[TokenIds, int]] = OrderedDict()
         self.heads = lru_cache(maxsize=4096)(self._find_heads)
         self._readings = lru_cache(maxsize=16384)(self._find_readings)
-        self._continuing = lru_cache(maxsize=4096)(self._find_continuing)
+        self._continuing: OrderedDict[tuple[bytes, TokenIds, bytes], Ids] = OrderedDict()
         self._neighbours = lru_cache(maxsize=1024)(self._find_neighbours)
         self._junctions: dict[tuple[tuple[str, ...], int], tuple[tuple[int, ...], ...]] = {}
 
@@ -116,7 +117,7 @@ class Fragments:
             if not len(self._vocabulary.starting_with(suffix)):
                 continue
             for head in self.heads(fragment, i):
-                tokens = self._continuing(fragment[:i], head, suffix)
+                tokens = self._continue_with(fragment[:i], head, suffix)
                 if len(tokens):
                     found.append(Cover(head, tokens, len(suffix)))
         return found
@@ -165,10 +166,25 @@ class Fragments:
             tokens += self._vocabulary.merge(piece) if piece else ()
         return tuple(tokens)
 
-    def _find_continuing(self, left: bytes, head: TokenIds, suffix: bytes) -> Ids:
+    def _continue_with(self, left: bytes, head: TokenIds, suffix: bytes) -> Ids:
         """Ids t that start with `suffix` such that `head` + (t,) is canonical after `left`."""
+        found = self._continuing.get((left, head, suffix))
+        if found is not None:
+            self._continuing.move_to_end((left, head, suffix))
+            return found
         tokens = self._vocabulary.starting_with(suffix)
-        return tokens[self._continue(left, head, tokens)]
+        for length in range(len(suffix) - 1, 0, -1):
+            # With less typed it was the same question about more tokens.
+            more = self._continuing.get((left, head, suffix[:length]))
+            if more is not None:
+                found = tokens[np.isin(tokens, more)]
+                break
+        else:
+            found = tokens[self._continue(left, head, tokens)]
+        self._continuing[left, head, suffix] = found
+        if len(self._continuing) > _KNOWN_CONTINUATIONS:
+            self._continuing.popitem(last=False)
+        return found
 
     def _continue(self, left: bytes, head: TokenIds, tokens: Ids) -> NDArray[np.bool_]:
         """For each token t: is `head` + (t,) a canonical encoding of `left` + bytes(t)?"""

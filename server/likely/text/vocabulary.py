@@ -178,9 +178,13 @@ class Vocabulary:
 
     def spelled(self, data: bytes) -> int | None:
         """The token whose bytes are `data`, None where there is none."""
+        return self._ids.get(data)
+
+    @cached_property
+    def _ids(self) -> dict[bytes, int]:
         ids, keys = self._sorted
-        place = bisect_left(keys, data)
-        return int(ids[place]) if place < len(keys) and keys[place] == data else None
+        # The first one of those that are spelled alike.
+        return dict(zip(reversed(keys), reversed(ids.tolist()), strict=True))
 
 
 def _successor(prefix: bytes) -> bytes:

@@ -27,7 +27,7 @@ def measure_hovering(likely: Likely, traces: Sequence[Trace], progress: Progress
     passes = 0
     for number, trace in enumerate(traces):
         progress("Hovering", number / len(traces))
-        text = trace.keystrokes[-1].text
+        text = trace.opened
         likely.clear()
         likely.answer(text)
         for place in range(_PLACES):

@@ -55,7 +55,23 @@ def test_earlier_texts_leave_no_trace(style: Style, changes: list[tuple[int, str
         text = text[:kept] + typed
         for end in range(len(text) + 1):
             fresh = Fragments(vocabulary(style))
-            assert used.segment(text[:end].encode()) == fresh.segment(text[:end].encode())
+            segments = used.segment(text[:end].encode())
+            assert segments == fresh.segment(text[:end].encode())
+            if segments.fragment:
+                found, expected = (f.covers(segments.fragment) for f in (used, fresh))
+                assert [(c.head, c.tokens.tolist()) for c in found] == [
+                    (c.head, c.tokens.tolist()) for c in expected
+                ]
+
+
+def test_the_oldest_of_many_texts_goes_on() -> None:
+    """What is learnt from a text takes the place of what is known about the oldest one."""
+    for count in range(1, 40):
+        used = Fragments(vocabulary(GPT2_ALL))
+        texts = [f"{number} a plan to visit the world" for number in range(count)]
+        for text in [*texts, texts[0] + " and the creation of it"]:
+            fresh = Fragments(vocabulary(GPT2_ALL))
+            assert used.segment(text.encode()) == fresh.segment(text.encode())
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,10 @@ class TreePasses:
         self, sequences: Sequence[TokenIds], poll: Callable[[], None], owner: Hashable
     ) -> Tensor:
         """See `Passes.logits`."""
-        return self._decoder.logits(self._cache.hidden(sequences, poll, owner))
+        hidden = self._cache.hidden(sequences, poll, owner)
+        # The hidden states are kept, so that this is no loss; the head takes as long as layers.
+        poll()
+        return self._decoder.logits(hidden)
 
 
 class CausalLanguageModel:

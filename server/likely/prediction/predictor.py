@@ -81,13 +81,12 @@ class Predictor(Generic[Model]):
                 except _RowsMissingError as error:
                     missing.update(dict.fromkeys(error.sequences))
                     waiting[typed] = negative
-                    continue
-                for data, share in answer.next_texts.items():
-                    next_typed, probability = typed + data, -negative * share
-                    if next_typed not in seen and probability >= _LEAST:
-                        seen.add(next_typed)
-                        heapq.heappush(heap, (-probability, next_typed))
-                yield
+                else:
+                    for data, share in answer.next_texts.items():
+                        next_typed, probability = typed + data, -negative * share
+                        if next_typed not in seen and probability >= _LEAST:
+                            seen.add(next_typed)
+                            heapq.heappush(heap, (-probability, next_typed))
             else:
                 self.model.log_probabilities(list(missing))
                 computed += len(missing)
@@ -95,7 +94,7 @@ class Predictor(Generic[Model]):
                 for typed, negative in waiting.items():
                     heapq.heappush(heap, (negative, typed))
                 waiting.clear()
-                yield
+            yield
         yield from self._warm_next_window(text, options)
 
     def _answer(self, model: LanguageModel, text: TextBefore, options: CursorOptions) -> _Answer:

@@ -13,7 +13,8 @@ from likely.benchmark.texts import CODE, PROSE
 from likely.model.language_model import load
 from likely.model.sources import locate
 from likely.prediction.context import TextBefore, reach
-from likely.prediction.cursor import CursorOptions, predict_at_cursor
+from likely.prediction.cursor import CursorOptions
+from likely.prediction.predictor import Predictor
 
 SCRIPT = PROSE + CODE
 OPTIONS = CursorOptions(k=10, mode="exact", document_start="auto")
@@ -25,13 +26,14 @@ def main() -> None:
     parser.add_argument("--model", default="smollm2-135m")
     arguments = parser.parse_args()
     model = load(locate(arguments.model), name=arguments.model)
+    predictor = Predictor(model)
     text, began = b"", time.perf_counter()
     process, step = psutil.Process(), max(1, arguments.keys // 10)
     for key in range(arguments.keys):
         turn, place = divmod(key, len(SCRIPT))
         text += SCRIPT[place : place + 1].encode() if place else f"\n{turn}\n".encode()
         seen = text.decode()[-reach(OPTIONS.context_tokens) :].encode()
-        predict_at_cursor(model, TextBefore(seen, len(text) - len(seen)), OPTIONS)
+        predictor.predict(TextBefore(seen, len(text) - len(seen)), OPTIONS)
         if (key + 1) % step == 0:
             private = process.memory_full_info().uss / 1e6
             rate = (key + 1) / (time.perf_counter() - began)

@@ -13,6 +13,13 @@ export class Recording {
     return lines.map((line) => JSON.parse(line));
   }
 
+  /** All messages of one method so far. */
+  messagesOf(method) {
+    return this.messages()
+      .map(({ message }) => message)
+      .filter((message) => message.method === method);
+  }
+
   /** The server's last answer to a completion request since the document became `text`. */
   answerTo(file, text) {
     return until(`an answer for ${JSON.stringify(text)}`, () => {

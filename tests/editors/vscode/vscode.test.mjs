@@ -350,6 +350,12 @@ step("the real list is the server's answer, over 200 keystrokes", SLOW, async ()
     await ready("smollm2-135m");
     await typeAndCompare(recording);
     await bench.screenshot("19-200-keystrokes");
+    await bench.press("Control+Home");
+    await until("the server is told where the cursor went", () => {
+      const [last] = recording.messagesOf("likely/cursorMoved").slice(-1);
+      const { line, character } = last?.params.position ?? {};
+      return line === 0 && character === 0;
+    });
   } finally {
     await bench.configure({ "likely.server.path": null });
     await until("the recorder has ended", () => !bench.languageServers().some(isRecorder));

@@ -10,14 +10,8 @@ import pytest
 
 from likely.model.language_model import CausalLanguageModel, load
 from likely.prediction.context import TextBefore, make_context, reach
-from likely.prediction.cursor import (
-    Covered,
-    CursorOptions,
-    Prediction,
-    cover_cursor,
-    predict_at_cursor,
-    weigh_covers,
-)
+from likely.prediction.covering import Covered, cover_cursor, weigh_covers
+from likely.prediction.cursor import CursorOptions, Prediction, predict_at_cursor
 from likely.text.vocabulary import TokenIds
 
 PROSE = (

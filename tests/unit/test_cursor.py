@@ -11,16 +11,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from likely.prediction import cursor
+from likely.prediction import covering
 from likely.prediction.context import Context, TextBefore
+from likely.prediction.covering import NEGLIGIBLE, Covered, cover_cursor, weigh_covers
 from likely.prediction.cursor import (
-    NEGLIGIBLE,
-    Covered,
     CursorOptions,
-    cover_cursor,
+    Mode,
+    Prediction,
     cursor_candidates,
     predict_at_cursor,
-    weigh_covers,
 )
 from likely.prediction.distribution import Candidate
 from likely.text.fragments import MAX_FRAGMENT
@@ -278,7 +277,7 @@ def test_the_answer_does_not_depend_on_what_was_asked_before(
     options = CursorOptions(k=10, mode="exact", document_start="bos")
     used = RandomModel(vocabulary(style))
     for text in asked:
-        cursor.fragments_of.cache_clear()
+        covering.fragments_of.cache_clear()
         fresh = predict_at_cursor(RandomModel(vocabulary(style)), before(text), options)
         for end in range(len(text)):
             predict_at_cursor(used, before(text[:end]), options)
@@ -473,8 +472,8 @@ def test_a_prefix_space_is_no_part_of_what_was_typed() -> None:
 
 
 @pytest.mark.parametrize("mode", ["raw", "exact"])
-def test_cuts_shorten_the_list_and_leave_the_figures(mode: cursor.Mode) -> None:
-    def asking(**cuts: Any) -> cursor.Prediction:
+def test_cuts_shorten_the_list_and_leave_the_figures(mode: Mode) -> None:
+    def asking(**cuts: Any) -> Prediction:
         options = CursorOptions(k=8, mode=mode, document_start="bos", **cuts)
         return predict_at_cursor(model(GPT2_ALL), before("I plan to "), options)
 
@@ -494,7 +493,7 @@ def test_cuts_shorten_the_list_and_leave_the_figures(mode: cursor.Mode) -> None:
 def test_end_of_text_is_never_proposed() -> None:
     asked = model(GPT2_ALL)
     for text in ("", "a", "the end."):
-        mode: cursor.Mode
+        mode: Mode
         for mode in ("raw", "exact"):
             options = CursorOptions(k=ALL, mode=mode, document_start="bos")
             for candidate in predict_at_cursor(asked, before(text), options).candidates:

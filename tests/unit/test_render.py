@@ -11,7 +11,8 @@ from likely.lsp import render
 from likely.lsp.client import Client
 from likely.lsp.documents import Document, Snapshot
 from likely.lsp.render import Answer
-from likely.prediction.cursor import Method, Prediction, Unit
+from likely.prediction.covering import Method
+from likely.prediction.cursor import Prediction, Unit
 from likely.prediction.distribution import Candidate, TokenScore, percent
 from likely.prediction.scoring import TokenReading
 from likely.text.lines import PositionEncoding

@@ -8,7 +8,8 @@ from lsprotocol import types
 
 from likely.lsp.client import Client
 from likely.lsp.documents import Snapshot
-from likely.prediction.cursor import Method, Prediction, Unit
+from likely.prediction.covering import Method
+from likely.prediction.cursor import Prediction, Unit
 from likely.prediction.distribution import Candidate, percent
 from likely.prediction.scoring import TokenReading
 from likely.text.lines import units

@@ -1,19 +1,15 @@
 """Candidates at a cursor, raw and exact.
 
 Raw: P(t | tokenizer(text)), the textbook way. Exact: conditioned on the characters typed,
-summed over covers (minimal covers, Vieira et al. 2024, arXiv
-2412.03719, and Phan et al. 2024, arXiv 2410.09303; canonical encodings only, Hayase et al.
-2025, arXiv 2506.14123).
+summed over covers (`covering.py`).
 """
-
-from __future__ import annotations
 
 import codecs
 import heapq
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from itertools import islice
 from typing import Any, Literal
 
@@ -27,27 +23,27 @@ from likely.prediction.context import (
     make_context,
     stand_in,
 )
+from likely.prediction.covering import (
+    NEGLIGIBLE,
+    Covered,
+    CursorDistribution,
+    Method,
+    Neighbours,
+    any_neighbour,
+    cover_cursor,
+    riders,
+    weigh_covers,
+)
 from likely.prediction.distribution import Candidate, entropy, most_likely
 from likely.prediction.protocol import LanguageModel, LogProbabilities
 from likely.prediction.words import expand_words
-from likely.text.fragments import MAX_FRAGMENT, Cover, Fragments
-from likely.text.vocabulary import Ids, TokenIds, Vocabulary
+from likely.text.vocabulary import Ids, TokenIds, Vocabulary, is_whole
 
 Mode = Literal["raw", "exact"]
-Method = Literal["raw", "exact", "healed"]
 Unit = Literal["token", "word"]
-
-NEGLIGIBLE = 1e-4
-"""A row whose largest possible share of the answer is smaller is not computed."""
 
 _MAX_EXTENSIONS = 8
 """Rows spent on completing characters that tokens leave half."""
-
-_MAX_RIDERS = 6
-_WORTH_A_RIDE = 0.03
-_LEAST_RIDER = 1e-2
-"""Rows computed beforehand, beside one that is needed: how many at most, for candidates of
-which share at least, and how likely at least beside the candidate."""
 
 _EXTENDED_TOGETHER = 4
 """Rows per pass: four cost little more than one, since a pass mostly reads weights."""
@@ -132,7 +128,7 @@ def predict_raw(model: LanguageModel, context: Context, options: CursorOptions) 
     k = _tokens_wanted(options)
     if options.whole_characters:
         listed = [_token_candidate(model.vocabulary, row, t) for t in _until_whole(model, row, k)]
-        candidates = _with_whole_characters(model, sequence, listed, k, _anything)
+        candidates = _with_whole_characters(model, sequence, listed, k, any_neighbour)
     else:
         candidates = token_candidates(model.vocabulary, row, k)
     candidates, residual = _in_units(model, sequence, candidates, options)
@@ -186,7 +182,7 @@ def _until_whole(
     model: LanguageModel,
     row: LogProbabilities,
     k: int,
-    allow: Callable[[Ids], NDArray[np.bool_]] = lambda ids: _anything((), b"", ids),
+    allow: Callable[[Ids], NDArray[np.bool_]] = lambda ids: any_neighbour((), b"", ids),
 ) -> Iterator[int]:
     """The likeliest tokens that are allowed, until `k` of them are whole characters."""
     vocabulary = model.vocabulary
@@ -196,223 +192,9 @@ def _until_whole(
         ids = np.array(block, dtype=np.int64)
         for token in ids[allow(ids)].tolist():
             yield token
-            whole += _is_whole(vocabulary.token_bytes(token))
+            whole += is_whole(vocabulary.token_bytes(token))
             if whole == k:
                 return
-
-
-Neighbours = Callable[[TokenIds, bytes, Ids], NDArray[np.bool_]]
-"""Which ids may canonically follow (tokens since the base, their bytes)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Covered:
-    """A cursor with everything that can cover it.
-
-    `prefix`: the tokens whose text cannot change any more. The fragment is covered either by
-    one of `covers`, whose last token overhangs the cursor, or exactly by one of `boundaries`
-    (the likeliest reading first), after which any of `neighbours` may follow.
-    """
-
-    context: Context
-    prefix: TokenIds
-    fragment: bytes
-    covers: Sequence[Cover]
-    boundaries: tuple[TokenIds, ...]
-    neighbours: Neighbours
-    method: Method
-
-
-@lru_cache(maxsize=4)
-def fragments_of(vocabulary: Vocabulary) -> Fragments:
-    """The fragments of a vocabulary; made once, since it memoizes."""
-    return Fragments(vocabulary)
-
-
-def cover_cursor(model: LanguageModel, context: Context) -> Covered:
-    """Find all covers of a cursor after `context`, whose text is not empty.
-
-    Exact where the vocabulary allows; else single-token healing: the last token is taken back
-    and the next one must start with its bytes.
-    """
-    vocabulary = model.vocabulary
-    if vocabulary.exact:
-        fragments = fragments_of(vocabulary)
-        segments = fragments.segment(context.data)
-        fragment = segments.fragment
-        if len(fragment) <= MAX_FRAGMENT:
-            if not segments.base:
-                context = stand_in(model, context)
-
-            def canonical(tokens: TokenIds, data: bytes, ids: Ids) -> NDArray[np.bool_]:
-                return fragments.neighbours(data, tokens, ids)
-
-            return Covered(
-                context=context,
-                prefix=context.head + segments.base,
-                fragment=fragment,
-                covers=fragments.covers(fragment),
-                boundaries=fragments.heads(fragment, len(fragment)),
-                neighbours=canonical,
-                method="exact",
-            )
-    *base, last = vocabulary.encode(context.data)
-    if not base:
-        context = stand_in(model, context)
-    typed = vocabulary.token_bytes(last)
-    return Covered(
-        context=context,
-        prefix=context.head + tuple(base),
-        fragment=typed,
-        covers=(Cover((), vocabulary.starting_with(typed), len(typed)),),
-        boundaries=((last,),),
-        neighbours=lambda _tokens, _data, ids: _anything((), b"", ids),
-        method="healed",
-    )
-
-
-def _anything(_tokens: TokenIds, _data: bytes, ids: Ids) -> NDArray[np.bool_]:
-    return np.ones(len(ids), dtype=np.bool_)
-
-
-@dataclass(frozen=True, slots=True)
-class CursorDistribution:
-    """The evaluated covers of one cursor.
-
-    `log_total` is log Z, the probability of the fragment given the prefix. `overhanging`:
-    per cover, its row of log weights over `Cover.tokens`, for covers that matter.
-    `boundary_log_weights`: per boundary of `Covered`, the log of the share of Z in which a
-    token ends at the cursor; the next ones are distributed as `model` says after it.
-    """
-
-    log_total: float
-    overhanging: tuple[tuple[Cover, NDArray[np.float64]], ...]
-    boundary_log_weights: tuple[float, ...]
-
-
-def weigh_covers(
-    model: LanguageModel, covered: Covered, negligible: float = NEGLIGIBLE
-) -> CursorDistribution:
-    """Weigh every cover: w(i, t) = log P(h_i | prefix) + log P(t | prefix, h_i).
-
-    Heads whose probabilities together are under `negligible` times the sum so far are left
-    out: what their rows could add is less than that share. Which are left out depends on
-    probabilities alone, never on what happens to be computed already.
-    """
-    prefix = covered.prefix
-    rows: dict[TokenIds, LogProbabilities] = {}
-    while True:
-        missing: dict[TokenIds, None] = {}
-
-        def row(head: TokenIds, missing: dict[TokenIds, None] = missing) -> LogProbabilities | None:
-            if head not in rows:
-                if not model.knows(prefix + head):
-                    missing[head] = None
-                    return None
-                (rows[head],) = model.log_probabilities([prefix + head])
-            return rows[head]
-
-        distribution = _weigh(covered, row, negligible)
-        if not missing:
-            return distribution
-        # The boundary's row is asked for next, nearly always: it spares a pass of its own.
-        missing[covered.boundaries[0]] = None
-        heads = list(missing | dict.fromkeys(_riders(model, covered, distribution)))
-        fetched = model.log_probabilities([prefix + head for head in heads])
-        rows.update(zip(heads, fetched, strict=True))
-
-
-Row = Callable[[TokenIds], LogProbabilities | None]
-"""The row after a head, None where it is not at hand; whoever gives it takes note of that."""
-
-
-def _weigh(covered: Covered, row: Row, negligible: float) -> CursorDistribution:
-    """Weigh the covers whose rows are at hand, asking for those that are not."""
-    overhanging = []
-    boundaries = dict.fromkeys(covered.boundaries, -math.inf)
-    total = left_out = -math.inf
-    threshold = math.log(negligible) if negligible > 0 else -math.inf
-    for cover in covered.covers:
-        log_head = _log_probability(row, cover.head, total + threshold)
-        if log_head is not None:
-            together = float(np.logaddexp(left_out, log_head))
-            if together < total + threshold:
-                left_out = together
-                continue
-        logs = row(cover.head)
-        if log_head is None or logs is None:
-            continue
-        weights = log_head + logs[cover.tokens].astype(np.float64)
-        overhanging.append((cover, weights))
-        total = float(np.logaddexp(total, _log_sum(weights)))
-        for boundary in covered.boundaries:
-            if cover.head == boundary[:-1]:
-                for place in np.flatnonzero(cover.tokens == boundary[-1]):
-                    boundaries[boundary] = float(weights[place])
-    shares = tuple(weight - total for weight in boundaries.values())
-    return CursorDistribution(total, tuple(overhanging), shares)
-
-
-def _riders(
-    model: LanguageModel, covered: Covered, distribution: CursorDistribution
-) -> Iterator[TokenIds]:
-    """Heads that typing on along the likeliest candidates will ask for.
-
-    They ride along when a pass must be made anyway, which they make little longer, and spare
-    the passes of the next keystrokes.
-    """
-    if covered.method != "exact":
-        return
-    if not model.knows(covered.prefix):
-        return
-    fragments = fragments_of(model.vocabulary)
-    (first,) = model.log_probabilities([covered.prefix])
-    likely = [
-        (float(weights[place]), cover, int(cover.tokens[place]))
-        for cover, weights in distribution.overhanging
-        for place in most_likely(weights, _MAX_RIDERS)
-        if weights[place] > distribution.log_total + math.log(_WORTH_A_RIDE)
-    ]
-    riders = 0
-    for weight, cover, token in sorted(likely, key=lambda item: (-item[0], item[2])):
-        data = model.vocabulary.token_bytes(token)
-        word = covered.fragment[: len(covered.fragment) - cover.overhang] + data
-        if not _is_whole(word):
-            continue
-        for length in range(len(covered.fragment) + 1, len(word) + 1):
-            head = fragments.heads(word, length)[0]
-            # Beside the word itself, a head this unlikely will not matter.
-            if first[head[0]] < weight + math.log(_LEAST_RIDER):
-                continue
-            if model.knows(covered.prefix + head):
-                continue
-            yield head
-            riders += 1
-            if riders == _MAX_RIDERS:
-                return
-
-
-def _log_probability(row: Row, head: TokenIds, least: float) -> float | None:
-    """log P(head | prefix), None while a row that it needs is missing.
-
-    Where it must come out under `least`, a bound that is under `least` too.
-    """
-    total = 0.0
-    for place, token in enumerate(head):
-        if total < least:
-            break
-        logs = row(head[:place])
-        if logs is None:
-            return None
-        total += float(logs[token])
-    return total
-
-
-def _log_sum(weights: NDArray[np.float64]) -> float:
-    largest = float(weights.max())
-    if largest == -math.inf:
-        return largest
-    return largest + math.log(float(np.exp(weights - largest).sum()))
 
 
 def _answer(
@@ -463,7 +245,7 @@ def cursor_candidates(
             # A token that ends at the cursor is no candidate.
             if insertion:
                 listed[insertion] = max(float(part.logs[place]), listed.get(insertion, -math.inf))
-                whole += _is_whole(insertion)
+                whole += is_whole(insertion)
                 if whole == k:
                     break
     rows = _boundary_rows(model, covered, distribution, listed, k, negligible)
@@ -526,7 +308,7 @@ def _boundary_rows(
     when the list is full without it, unless it adds to what is listed; its mass is in the rest
     either way.
     """
-    whole = [log for insertion, log in listed.items() if _is_whole(insertion)]
+    whole = [log for insertion, log in listed.items() if is_whole(insertion)]
     least = sorted(whole, reverse=True)[k - 1 : k]
     ids = _spelling(model.vocabulary, listed)
     heads: dict[TokenIds, None] = {}
@@ -542,7 +324,7 @@ def _boundary_rows(
         return {}
     asked = list(heads)
     if not all(model.knows(covered.prefix + head) for head in heads):
-        asked = list(heads | dict.fromkeys(_riders(model, covered, distribution)))
+        asked = list(heads | dict.fromkeys(riders(model, covered, distribution)))
     rows = model.log_probabilities([covered.prefix + head for head in asked])
     return dict(zip(heads, rows, strict=False))
 
@@ -566,7 +348,7 @@ def _with_whole_characters(
     A completed candidate's probability is that of all its tokens. What is not completed within
     a few rows is left to the rest.
     """
-    whole = [c for c in candidates if _is_whole(c.insertion)]
+    whole = [c for c in candidates if is_whole(c.insertion)]
     broken = [(-c.probability, c.ids, c) for c in candidates if _may_become_whole(c.insertion)]
     heapq.heapify(broken)
     budget = _MAX_EXTENSIONS
@@ -582,7 +364,7 @@ def _with_whole_characters(
         rows = model.log_probabilities([prefix + candidate.ids for candidate in batch])
         for candidate, row in zip(batch, rows, strict=True):
             for longer in _extended(model, candidate, row, neighbours, fragment):
-                if _is_whole(longer.insertion):
+                if is_whole(longer.insertion):
                     whole.append(longer)
                 elif _may_become_whole(longer.insertion):
                     heapq.heappush(broken, (-longer.probability, longer.ids, longer))
@@ -628,14 +410,6 @@ def _merged(candidates: Sequence[Candidate]) -> list[Candidate]:
             together = float(np.logaddexp(first.logprob, candidate.logprob))
             by_bytes[candidate.insertion] = _candidate(first.insertion, first.ids, together)
     return sorted(by_bytes.values(), key=_order)
-
-
-def _is_whole(data: bytes) -> bool:
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _may_become_whole(data: bytes) -> bool:

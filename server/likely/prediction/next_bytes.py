@@ -5,7 +5,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from likely.prediction.cursor import Covered, CursorDistribution
+from likely.prediction.covering import Covered, CursorDistribution
 from likely.prediction.protocol import LanguageModel
 from likely.text.vocabulary import Ids, Vocabulary
 

@@ -17,7 +17,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from likely.text.vocabulary import Ids, TokenIds, Vocabulary
+from likely.text.vocabulary import Ids, TokenIds, Vocabulary, is_whole
 
 MAX_FRAGMENT = 96
 """Bytes; a longer fragment (a line of dashes, an endless word) is not worked out exactly."""
@@ -189,7 +189,7 @@ class Fragments:
     def _continue(self, left: bytes, head: TokenIds, tokens: Ids) -> NDArray[np.bool_]:
         """For each token t: is `head` + (t,) a canonical encoding of `left` + bytes(t)?"""
         result = np.zeros(len(tokens), dtype=np.bool_)
-        simple = self._is_whole[tokens] & _is_whole_text(left)
+        simple = self._is_whole[tokens] & is_whole(left)
         for place in np.flatnonzero(~simple):
             token = int(tokens[place])
             data = left + self._vocabulary.token_bytes(token)
@@ -244,7 +244,7 @@ class Fragments:
         """Which tokens are whole characters; shape (vocabulary size,)."""
         vocabulary = self._vocabulary
         texts = [vocabulary.token_bytes(i) for i in range(len(vocabulary))]
-        return np.array([bool(text) and _is_whole_text(text) for text in texts], dtype=np.bool_)
+        return np.array([bool(text) and is_whole(text) for text in texts], dtype=np.bool_)
 
     @cached_property
     def _shape_table(self) -> tuple[NDArray[np.int64], list[int]]:
@@ -329,14 +329,6 @@ def _distinct(ends: list[int]) -> list[int]:
 def _is_boundary(text: bytes, i: int) -> bool:
     """Whether a character starts or the text ends at byte `i`."""
     return i >= len(text) or (text[i] & 0xC0) != 0x80
-
-
-def _is_whole_text(text: bytes) -> bool:
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _shape(text: str) -> tuple[str, ...]:

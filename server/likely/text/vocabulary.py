@@ -260,6 +260,15 @@ def _bytes_of_sentencepiece(name: str) -> bytes:
     return name.replace("▁", " ").encode()
 
 
+def is_whole(data: bytes) -> bool:
+    """Whether `data` consists of whole characters."""
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def show(data: bytes) -> str:
     """`data` for the eye: white space and controls visible, broken bytes as U+FFFD."""
     shown = []

@@ -9,12 +9,14 @@ from likely.prediction.context import TextBefore
 from likely.prediction.cursor import CursorOptions, Prediction, predict_at_cursor
 from likely.prediction.distribution import Candidate
 from likely.prediction.words import continues_word, expand_words
-from unit.tiny import GPT2, RandomModel, Style, vocabulary
+from unit.tiny import GPT2, STYLES, RandomModel, Style, vocabulary
 
 TINY = Style(GPT2, "prose", 40)
 
 
-def words(model: FakeModel, typed: str, k: int = 5, mode: str = "exact") -> Prediction:
+def words(
+    model: FakeModel | RandomModel, typed: str, k: int = 5, mode: str = "exact"
+) -> Prediction:
     options = CursorOptions(k=k, mode="exact" if mode == "exact" else "raw", unit="word")
     return predict_at_cursor(model, TextBefore(typed.encode(), 0), options)
 
@@ -74,9 +76,28 @@ def test_punctuation_line_ends_and_scripts_without_spaces_stay_tokens(
     assert (found == token) is stays
 
 
+@pytest.mark.parametrize("style", STYLES)
+def test_no_word_ends_inside_a_character(style: Style) -> None:
+    model = RandomModel(vocabulary(style))
+    for typed in ("This weekend", "caf", "\u6f22", " "):
+        for mode in ("raw", "exact"):
+            for candidate in words(model, typed, 40, mode).candidates:
+                assert candidate.insertion.decode()
+
+
 @pytest.mark.parametrize(
     ("token", "continues"),
-    [(b"_", True), (b"x1", True), (b"'t", True), (b"(", False), (b" ", False), (b"' ", False)],
+    [
+        (b"_", True),
+        (b"x1", True),
+        (b"'t", True),
+        (b"\xc3", True),
+        (b"\xa9s", True),
+        (b" \xc3", False),
+        (b"(", False),
+        (b" ", False),
+        (b"' ", False),
+    ],
 )
 def test_identifiers_and_contractions_go_on(token: bytes, continues: bool) -> None:
     """In code, identifiers are words; in prose, don't is one."""

@@ -9,6 +9,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+IDLE_AFTER = 0.005
+"""Seconds without a job after which idle work begins: the answer before it goes out first, since
+Python's threads take turns."""
+
 T = TypeVar("T")
 Steps = Callable[[], Iterator[object]]
 
@@ -99,6 +103,8 @@ class Worker:
                 self._running = None
                 while not (self._waiting or self._steps or self._closed):
                     self._condition.wait()
+                if not self._waiting and not self._closed:
+                    self._condition.wait(IDLE_AFTER)
                 if self._closed:
                     return
                 steps = None

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from likely.prediction.distribution import Candidate, most_likely
 from likely.prediction.protocol import LanguageModel, LogProbabilities
-from likely.text.vocabulary import TokenIds, Vocabulary
+from likely.text.vocabulary import TokenIds, Vocabulary, is_whole
 
 _MAX_ROWS = 24
 _BATCH = 4
@@ -77,7 +77,8 @@ def _expand(
     """Push the word that `candidate` is and the longer ones; returns the mass left out."""
     continues = _continuing(vocabulary)
     probabilities = np.exp(row.astype(np.float64))
-    ended = float(probabilities[~continues].sum())
+    # Nothing begins a new word inside a character.
+    ended = float(probabilities[~continues].sum()) if is_whole(candidate.insertion) else 0.0
     if ended > 0:
         logprob = candidate.logprob + math.log(ended)
         word = Candidate(candidate.insertion, candidate.ids, math.exp(logprob), logprob)
@@ -97,7 +98,9 @@ def _expand(
 
 def _is_open(insertion: bytes) -> bool:
     """Whether a word that ends `insertion` may still go on."""
-    text = insertion.decode(errors="ignore")
+    if not is_whole(insertion):
+        return True
+    text = insertion.decode()
     return bool(text) and _is_word_character(text[-1]) and not _writes_no_spaces(text[-1])
 
 
@@ -111,9 +114,8 @@ def _continuing(vocabulary: Vocabulary) -> NDArray[np.bool_]:
 
 def continues_word(token: bytes) -> bool:
     """Whether a token continues a word that stands before it."""
-    try:
-        text = token.decode()
-    except UnicodeDecodeError:
+    text = token.decode(errors="replace")
+    if text.startswith("\ufffd"):
         # Half a character: nearly always a letter's, and it may not end a word.
         return True
     if len(text) > 1 and text[0] in _APOSTROPHES:

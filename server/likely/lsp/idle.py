@@ -1,7 +1,6 @@
 """Idle work: what will be asked next goes through the model before anyone asks."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import psutil
 from lsprotocol import types
@@ -46,9 +45,8 @@ def look_ahead_of(
     def steps() -> Iterator[None]:
         if session.predictor is predictor:
             predictor.model.owner = uri
-            # Words are expanded from tokens: what these need is needed first.
             max_rows = FEW_ROWS if _on_battery() else MAX_ROWS
-            yield from predictor.look_ahead(text, replace(options, unit="token"), max_rows)
+            yield from predictor.look_ahead(text, options, max_rows)
 
     session.when_idle(steps)
 

@@ -2,8 +2,8 @@
 import * as vscode from "vscode";
 import { isServed, type Session } from "./session";
 
-/** Long enough to skip the positions that a moving cursor only passes, and typing. */
-const DEBOUNCE = 80;
+/** Milliseconds: long enough to skip the positions that a moving cursor only passes, and typing. */
+export const DEBOUNCE = 80;
 
 export function followCursor(session: Session): vscode.Disposable {
   let timer: NodeJS.Timeout | undefined;

@@ -1,9 +1,7 @@
 /** The next-token table beside the editor, kept up to date as the cursor moves. */
 import * as vscode from "vscode";
+import { DEBOUNCE } from "./cursor";
 import { isServed, type Session } from "./session";
-
-/** Long enough to skip the positions that a moving cursor only passes. */
-const DEBOUNCE = 80;
 
 export class NextTokensPanel implements vscode.Disposable {
   #panel: vscode.WebviewPanel | undefined;

@@ -11,7 +11,7 @@ from fakes import FakeModel
 from likely.lsp.client import Client
 from likely.lsp.documents import Documents
 from likely.lsp.model_slot import ModelSlot
-from likely.lsp.session import Session, owned
+from likely.lsp.session import Session
 from likely.lsp.worker import Abandoned, Worker
 from likely.prediction.predictor import Predictor
 
@@ -50,7 +50,7 @@ def session(worker: Worker, slot: Slot) -> Session:
 
 
 async def test_an_answer_comes_back_with_its_latency(session: Session, slot: Slot) -> None:
-    assert await session.ask("hover", "a", lambda: 7) == 7
+    assert await session.ask("hover", "a", FakeModel(), lambda: 7) == 7
     assert len(slot.latencies) == 1
 
 
@@ -60,7 +60,7 @@ async def test_a_failure_is_no_answer_and_its_text_is_not_logged(
     def fail() -> str:
         raise ValueError("private text")
 
-    assert await session.ask("hover", "a", fail) is None
+    assert await session.ask("hover", "a", FakeModel(), fail) is None
     assert "hover failed: ValueError" in caplog.text
     assert "private" not in caplog.text
     assert slot.latencies == []
@@ -76,9 +76,9 @@ async def test_the_later_question_takes_the_place_of_the_earlier(
         while True:
             worker.poll()
 
-    first = asyncio.ensure_future(session.ask("completion", "a", endless))
+    first = asyncio.ensure_future(session.ask("completion", "a", FakeModel(), endless))
     await asyncio.to_thread(started.wait, PATIENCE)
-    assert await session.ask("completion", "a", lambda: "later") == "later"
+    assert await session.ask("completion", "a", FakeModel(), lambda: "later") == "later"
     assert await first is None
 
 
@@ -94,7 +94,7 @@ async def test_a_cancelled_question_abandons_its_work(session: Session, worker: 
             abandoned.set()
             raise
 
-    task = asyncio.ensure_future(session.ask("completion", "a", endless))
+    task = asyncio.ensure_future(session.ask("completion", "a", FakeModel(), endless))
     await asyncio.to_thread(started.wait, PATIENCE)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -103,8 +103,8 @@ async def test_a_cancelled_question_abandons_its_work(session: Session, worker: 
 
 
 async def test_what_is_kept_for_a_document_is_freed_with_it(session: Session, slot: Slot) -> None:
-    await session.ask("completion", "a", lambda: owned(slot.model, "a", lambda: None))
+    await session.ask("completion", "a", slot.model, lambda: None)
     assert slot.model.owner == "a"
     session.forget("a")
-    await session.ask("completion", "b", lambda: None)
+    await session.ask("completion", "b", FakeModel(), lambda: None)
     assert slot.model.released == ["a"]

@@ -4,7 +4,7 @@ from lsprotocol import types
 
 from likely.lsp import asking, render
 from likely.lsp.idle import look_ahead_of
-from likely.lsp.session import Session, owned
+from likely.lsp.session import Session
 
 
 async def complete(session: Session, params: types.CompletionParams) -> types.CompletionList:
@@ -25,7 +25,8 @@ async def complete(session: Session, params: types.CompletionParams) -> types.Co
     prediction = await session.ask(
         "completion",
         uri,
-        lambda: owned(model, uri, lambda: predictor.predict(text, options)),
+        model,
+        lambda: predictor.predict(text, options),
     )
     if prediction is None:
         return types.CompletionList(is_incomplete=True, items=[])

@@ -5,7 +5,7 @@ from dataclasses import replace
 from lsprotocol import types
 
 from likely.lsp import asking, render
-from likely.lsp.session import Session, owned
+from likely.lsp.session import Session
 from likely.prediction.scoring import read_token
 
 
@@ -29,7 +29,8 @@ async def hover(session: Session, params: types.HoverParams) -> types.Hover | No
         prediction = await session.ask(
             "hover",
             uri,
-            lambda: owned(model, uri, lambda: predictor.predict(text, options)),
+            model,
+            lambda: predictor.predict(text, options),
         )
         if prediction is None:
             return None
@@ -39,12 +40,9 @@ async def hover(session: Session, params: types.HoverParams) -> types.Hover | No
     reading = await session.ask(
         "hover",
         uri,
-        lambda: owned(
-            model,
-            uri,
-            lambda: read_token(
-                model, text, snapshot.after, settings.hover.k, tokens, settings.document_start
-            ),
+        model,
+        lambda: read_token(
+            model, text, snapshot.after, settings.hover.k, tokens, settings.document_start
         ),
     )
     # The offsets belong to the text as it was.

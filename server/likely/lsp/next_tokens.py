@@ -3,7 +3,7 @@
 from lsprotocol import types
 
 from likely.lsp import asking, render
-from likely.lsp.session import Session, owned
+from likely.lsp.session import Session
 
 
 async def next_tokens(session: Session, params: types.TextDocumentPositionParams) -> str:
@@ -23,7 +23,8 @@ async def next_tokens(session: Session, params: types.TextDocumentPositionParams
     prediction = await session.ask(
         "nextTokens",
         uri,
-        lambda: owned(model, uri, lambda: predictor.predict(text, options)),
+        model,
+        lambda: predictor.predict(text, options),
     )
     if prediction is None:
         return ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from likely.lsp.client import Client
@@ -74,14 +74,19 @@ class Session:
         """What to say in place of an answer while there is no model."""
         return self._slot.notice()
 
-    async def ask(self, kind: str, uri: str, work: Callable[[], T]) -> T | None:
-        """Have the inference thread work on behalf of a document; None where nothing came of it.
+    async def ask(self, kind: str, uri: str, model: ServedModel, work: Callable[[], T]) -> T | None:
+        """Have `model` do `work` on behalf of a document; None where nothing came of it.
 
         A later request of the same kind for the same document takes the place of this one.
         """
+
+        def work_for_document() -> T:
+            model.owner = uri
+            return work()
+
         asked = time.perf_counter()
         try:
-            answer = await asyncio.wrap_future(self._worker.submit((kind, uri), work))
+            answer = await asyncio.wrap_future(self._worker.submit((kind, uri), work_for_document))
         except Superseded:
             return None
         except Exception as error:
@@ -90,9 +95,3 @@ class Session:
             return None
         self._slot.answered(time.perf_counter() - asked)
         return answer
-
-
-def owned(model: ServedModel, owner: Hashable, work: Callable[[], T]) -> T:
-    """Do `work` of `model` on behalf of `owner`; in the inference thread."""
-    model.owner = owner
-    return work()

@@ -203,7 +203,7 @@ def riders(
         for place in most_likely(weights, _MAX_RIDERS)
         if weights[place] > distribution.log_total + math.log(_WORTH_A_RIDE)
     ]
-    riders = 0
+    yielded = 0
     for weight, cover, token in sorted(likely, key=lambda item: (-item[0], item[2])):
         data = model.vocabulary.token_bytes(token)
         word = covered.fragment[: len(covered.fragment) - cover.overhang] + data
@@ -217,8 +217,8 @@ def riders(
             if model.knows(covered.prefix + head):
                 continue
             yield head
-            riders += 1
-            if riders == _MAX_RIDERS:
+            yielded += 1
+            if yielded == _MAX_RIDERS:
                 return
 
 

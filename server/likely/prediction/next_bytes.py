@@ -42,5 +42,14 @@ _LEAST = -7.0
 @lru_cache(maxsize=64)
 def _bytes_at(vocabulary: Vocabulary, place: int) -> Ids:
     """The byte at one place of each token, `_NONE` where it is shorter; shape (vocabulary,)."""
+    joined, starts = _texts(vocabulary)
+    positions = starts[:-1] + place
+    return np.where(positions < starts[1:], joined.take(positions, mode="clip"), _NONE)
+
+
+@lru_cache(maxsize=4)
+def _texts(vocabulary: Vocabulary) -> tuple[Ids, Ids]:
+    """The bytes of all tokens one after another; where each begins, and the end."""
     texts = [vocabulary.token_bytes(token) for token in range(len(vocabulary))]
-    return np.array([text[place] if place < len(text) else _NONE for text in texts], np.int64)
+    joined = np.frombuffer(b"".join(texts), np.uint8).astype(np.int64)
+    return joined, np.cumsum([0, *map(len, texts)])

@@ -137,7 +137,7 @@ def _next_texts(
         # Beside the listed candidates there are many that share their first letters.
         for byte in np.flatnonzero(bytes_next[:_ASCII] >= _LEAST).tolist():
             shares[bytes([byte])] = max(shares[bytes([byte])], float(bytes_next[byte]))
-    return {text: share for text, share in shares.items() if share >= _LEAST}
+    return shares
 
 
 class _RowsMissingError(Exception):

@@ -28,7 +28,7 @@ def predict_next_tokens(
     """Return the `k` most likely next tokens after `phrase`, with their probabilities.
 
     The result is a sequence of candidates that shows itself as a table. The model is loaded at
-    the first call and kept. Raises `likely.model.sources.ModelError`.
+    the first call and kept. Raises `likely.models.sources.ModelError`.
     """
     # Imported here, so that the language server starts without any of it.
     from likely.next_tokens import predict

@@ -15,7 +15,7 @@ import click
 
 from likely import __version__
 from likely.benchmark import MEASUREMENTS
-from likely.model.reporting import ModelError, ModelUnavailableError
+from likely.models.reporting import ModelError, ModelUnavailableError
 
 if TYPE_CHECKING:
     from likely.lsp.served_model import ListedModel, Progress, ServedModel
@@ -167,8 +167,8 @@ def list_models() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from likely.model import sources
-    from likely.model.reporting import size_text
+    from likely.models import sources
+    from likely.models.reporting import size_text
 
     grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     grid.add_column("model", no_wrap=True)
@@ -185,7 +185,7 @@ def list_models() -> None:
 @click.option("--revision", metavar="REV", help="Branch, tag or commit of a hub model.")
 def fetch(model: str, revision: str | None) -> None:
     """Fetch MODEL, so that it works without a network."""
-    from likely.model import sources
+    from likely.models import sources
     from likely.terminal import showing_progress
 
     with showing_progress() as progress:
@@ -197,7 +197,7 @@ def fetch(model: str, revision: str | None) -> None:
 @click.argument("model")
 def remove(model: str) -> None:
     """Remove what is cached of MODEL."""
-    from likely.model import sources
+    from likely.models import sources
 
     if not sources.remove(model):
         raise ModelError(f"{model} is not cached: `likely models` lists what is")
@@ -210,7 +210,7 @@ def remove(model: str) -> None:
 @click.option("--offline", is_flag=True, help="Use only what is on this machine.")
 def path(model: str, revision: str | None, offline: bool) -> None:
     """Print the folder of MODEL, fetching it first where it is not cached."""
-    from likely.model import sources
+    from likely.models import sources
     from likely.terminal import showing_progress
 
     with showing_progress() as progress:
@@ -303,7 +303,7 @@ def serve(stdio: bool, address: str | None) -> None:
 def _load_model(settings: Settings, progress: Progress) -> ServedModel:
     """Have the model of `settings`; everything heavy is imported here, in a thread."""
     from likely.model.language_model import load
-    from likely.model.sources import locate
+    from likely.models.sources import locate
 
     folder = locate(
         settings.model,
@@ -323,7 +323,7 @@ def _load_model(settings: Settings, progress: Progress) -> ServedModel:
 
 def _list_models(settings: Settings) -> Sequence[ListedModel]:
     """The models that are cached or could be."""
-    from likely.model.sources import list_models
+    from likely.models.sources import list_models
 
     return list_models(settings.cache_directory)
 

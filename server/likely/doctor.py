@@ -11,10 +11,10 @@ from importlib import metadata
 from pathlib import Path
 
 from likely import __version__
-from likely.model import default_model
-from likely.model.reporting import ModelError, size_text
-from likely.model.sources import cached_folder, locate
-from likely.model.store import cache_directory
+from likely.models import default_model
+from likely.models.reporting import ModelError, size_text
+from likely.models.sources import cached_folder, locate
+from likely.models.store import cache_directory
 
 _LIBRARIES = (
     "torch",
@@ -60,7 +60,7 @@ def _libraries() -> Iterator[Finding]:
 
 def _machine() -> Iterator[Finding]:
     try:
-        from likely.model.machine import describe
+        from likely.engines.local.machine import describe
 
         for subject, value in describe():
             yield Finding(subject, value)

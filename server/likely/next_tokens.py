@@ -207,7 +207,7 @@ def _loaded(
     model: str, device: str, threads: int | None, revision: str | None, offline: bool
 ) -> CausalLanguageModel:
     from likely.model.language_model import load
-    from likely.model.sources import locate
+    from likely.models.sources import locate
 
     with showing_progress() as progress:
         folder = locate(model, revision=revision, offline=offline, progress=progress)

@@ -24,7 +24,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from likely.model.reporting import Progress
+    from likely.models.reporting import Progress
 
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _LONGEST_TOKEN = 32

@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from likely.model.language_model import load
-from likely.model.sources import locate
+from likely.models.sources import locate
 from likely.prediction.context import Context, TextBefore, make_context, reach
 from likely.prediction.covering import cover_cursor, weigh_covers
 from likely.prediction.cursor import cursor_candidates

@@ -11,7 +11,7 @@ import psutil
 
 from likely.benchmark.texts import CODE, PROSE
 from likely.model.language_model import load
-from likely.model.sources import locate
+from likely.models.sources import locate
 from likely.prediction.context import TextBefore, reach
 from likely.prediction.cursor import CursorOptions
 from likely.prediction.predictor import Predictor

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from lsprotocol import types
 
-from likely.model import sources
+from likely.models import sources
 from lsp_client import REAL_SERVER, URI, VSCODE, Client, connected, detail, shown
 
 PHRASE = "This weekend I plan to"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from likely.model import sources
+from likely.models import sources
 from likely.model.language_model import CausalLanguageModel, load
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from likely.model import sources, weights_file
+from likely.models import sources, weights_file
 
 # Probabilities that plain transformers gives on the same weights, in raw mode.
 REFERENCE = {

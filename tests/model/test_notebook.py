@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from likely import predict_next_tokens
-from likely.model import sources
+from likely.models import sources
 from likely.text.vocabulary import Vocabulary
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"

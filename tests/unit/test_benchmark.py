@@ -21,7 +21,7 @@ from likely.benchmark.keystrokes import HOMING, Keystroke, Player, play_all, sum
 from likely.benchmark.report import print_report
 from likely.benchmark.texts import PROSE
 from likely.benchmark.traces import Key, Trace, make_traces
-from likely.model.reporting import ModelError, silent
+from likely.models.reporting import ModelError, silent
 from likely.prediction.cursor import predict_at_cursor
 
 KEYS = 30

@@ -15,7 +15,7 @@ from huggingface_hub import constants
 
 import tiny_models
 from likely import __version__, cli, next_tokens
-from likely.model import sources
+from likely.models import sources
 
 PHRASE = "This weekend I plan to"
 

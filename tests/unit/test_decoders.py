@@ -24,11 +24,11 @@ from transformers import (
     Qwen2Config,
 )
 
-from likely.model import language_model
+from likely.models import language_model
 from likely.model.language_model import CausalLanguageModel, TreePasses, load
-from likely.model.reporting import ModelError
-from likely.model.transformers_passes import TransformersPasses
-from likely.model.weights import Weights
+from likely.models.reporting import ModelError
+from likely.engines.transformers import TransformersPasses
+from likely.engines.local.weights import Weights
 from likely.text.vocabulary import TokenIds
 from unit.tiny import change_config, recompute, save_model
 

@@ -11,10 +11,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig
 
-from likely.model import prefix_cache
-from likely.model.decoders import Gpt2Decoder, LlamaDecoder
+from likely.models import prefix_cache
+from likely.engines.local.decoders import Gpt2Decoder, LlamaDecoder
 from likely.model.language_model import CausalLanguageModel, TreePasses, load
-from likely.model.prefix_cache import PrefixCache
+from likely.engines.local.prefix_cache import PrefixCache
 from likely.text.vocabulary import TokenIds
 from unit.tiny import save_model
 

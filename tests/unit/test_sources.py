@@ -22,9 +22,9 @@ from huggingface_hub import constants
 
 import fake_hub
 import tiny_models
-from likely.model import conversion, default_model, sources, store, weights_file
-from likely.model.checksum import sha256
-from likely.model.sources import ModelError, ModelUnavailableError
+from likely.models import conversion, default_model, sources, store, weights_file
+from likely.models.checksum import sha256
+from likely.models.sources import ModelError, ModelUnavailableError
 
 Reports = list[str]
 
@@ -327,7 +327,7 @@ def test_a_gguf_file_that_cannot_be_converted_says_why(
 LOCATE = """
 import sys
 from pathlib import Path
-from likely.model.sources import locate
+from likely.models.sources import locate
 report = lambda message, fraction: print(message, flush=True)
 print("folder", locate(sys.argv[1], cache_directory=Path(sys.argv[2]), progress=report))
 """
@@ -403,7 +403,7 @@ def test_the_converter_reports_a_full_disk(gguf: Path, cache: Path) -> None:
     # The converter is a child process, so its writer is replaced there.
     code = (
         "import errno, sys; from pathlib import Path\n"
-        "from likely.model import conversion, weights_file\n"
+        "from likely.models import conversion, weights_file\n"
         "def write(*_): raise OSError(errno.ENOSPC, 'No space left on device')\n"
         "weights_file.write = write\n"
         "conversion._child('gguf', Path(sys.argv[1]), Path(sys.argv[2]), 'tiny')\n"
@@ -633,7 +633,7 @@ def test_an_index_that_cannot_be_reached_fails_soon_and_is_not_quoted(
 def test_an_installer_that_hangs_is_given_up(
     wheelhouse: Wheelhouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from likely.model import download
+    from likely.models import download
 
     monkeypatch.setattr(download, "STALLED_SECONDS", 0.5)
     sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -788,7 +788,7 @@ def test_a_network_that_never_answers_is_given_up(
 ) -> None:
     import socket
 
-    from likely.model import hub
+    from likely.models import hub
 
     monkeypatch.setattr(hub, "_ANSWER_SECONDS", 1.0)
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -871,7 +871,7 @@ def test_a_written_file_reads_back_bit_for_bit(tmp_path: Path) -> None:
 
 def test_importing_the_sources_imports_nothing_heavy() -> None:
     code = (
-        "import sys; import likely.model.sources; "
+        "import sys; import likely.models.sources; "
         "print([m for m in ('torch', 'transformers', 'huggingface_hub', 'rich') "
         "if m in sys.modules])"
     )

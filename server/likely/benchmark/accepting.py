@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from likely.benchmark.contenders import Likely
 from likely.benchmark.timing import Latency, latency
 from likely.benchmark.traces import Trace
-from likely.model.reporting import Progress
+from likely.models.reporting import Progress
 
 RHYTHM = 0.1
 """Seconds between a list and the choice from it."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from likely.model.language_model import CausalLanguageModel, load
-from likely.model.plain_transformers import PlainTransformers
+from likely.benchmark.plain_transformers import PlainTransformers
 from likely.prediction.context import TextBefore, reach
 from likely.prediction.cursor import CursorOptions, Prediction
 from likely.prediction.predictor import Predictor

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from likely.benchmark.server_process import ServerProcess
 from likely.benchmark.texts import PROSE
 from likely.benchmark.timing import Latency, latency
-from likely.model.reporting import Progress
+from likely.models.reporting import Progress
 
 SHORT, LONG = 500, 50_000
 """Lines."""

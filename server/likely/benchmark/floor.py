@@ -5,7 +5,7 @@ import math
 import re
 from pathlib import Path
 
-from likely.model.weights_file import read_header
+from likely.models.weights_file import read_header
 
 _FLOAT32 = 4
 _EMBEDDING = re.compile(r"\b(embed_tokens|wte|wpe|embed_in|word_embeddings)\.weight$")

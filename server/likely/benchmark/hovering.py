@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from likely.benchmark.contenders import OPTIONS, Likely, text_before
 from likely.benchmark.timing import Latency, latency, seconds_of
 from likely.benchmark.traces import Trace
-from likely.model.reporting import Progress
+from likely.models.reporting import Progress
 from likely.prediction.scoring import read_token
 
 _EXPECTED = 5

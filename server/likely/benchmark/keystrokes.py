@@ -9,7 +9,7 @@ import numpy as np
 from likely.benchmark.contenders import Contender
 from likely.benchmark.timing import MILLISECONDS, Latency, latency
 from likely.benchmark.traces import Key, Trace
-from likely.model.reporting import Progress
+from likely.models.reporting import Progress
 
 _BLOCK = 15
 """Keystrokes before it is the next contender's turn: a machine's moods should hit all alike."""

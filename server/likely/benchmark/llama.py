@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from likely.benchmark.contenders import K, sleep_until
-from likely.model import default_model
-from likely.model.reporting import ModelError, Progress
+from likely.models import default_model
+from likely.models.reporting import ModelError, Progress
 
 _CONTEXT = 2048
 _BATCH = 512

@@ -19,7 +19,7 @@ from likely.benchmark.figures import (
 )
 from likely.benchmark.memory import Memory
 from likely.benchmark.timing import Latency
-from likely.model.reporting import size_text
+from likely.models.reporting import size_text
 
 _LONG = {
     LIKELY_RHYTHM: "likely, 10 keys/s",

@@ -31,10 +31,10 @@ from likely.benchmark.passes import Passes, measure_distilgpt2, measure_passes
 from likely.benchmark.server_process import ServerProcess
 from likely.benchmark.start import TIMES, measure_start
 from likely.benchmark.traces import Trace, make_traces
-from likely.model.machine import memory_bandwidth
-from likely.model.plain_transformers import PlainTransformers
-from likely.model.reporting import Progress
-from likely.model.sources import locate
+from likely.engines.local.machine import memory_bandwidth
+from likely.benchmark.plain_transformers import PlainTransformers
+from likely.models.reporting import Progress
+from likely.models.sources import locate
 
 INTERVAL = 0.1
 """Seconds between the keystrokes of somebody who types fast."""

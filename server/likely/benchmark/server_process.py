@@ -9,7 +9,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import IO, Any, Self, cast
 
-from likely.model.reporting import ModelUnavailableError
+from likely.models.reporting import ModelUnavailableError
 
 COMMAND = (sys.executable, "-m", "likely", "serve")
 

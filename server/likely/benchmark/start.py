@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import IO, Any, cast
 
 from likely.benchmark.server_process import ServerProcess
-from likely.model.reporting import Progress
+from likely.models.reporting import Progress
 
 TIMES = 3
 _URI = "file:///start.txt"

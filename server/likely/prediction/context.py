@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from likely.prediction.protocol import LanguageModel
+from likely.prediction.question import LanguageModel
 from likely.text.vocabulary import TokenIds, Vocabulary
 
 DocumentStart = Literal["auto", "none", "bos", "space"]

@@ -5,33 +5,35 @@ canonical encodings only: Hayase et al. 2025 (arXiv 2506.14123).
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
+from likely.prediction.candidates import Method
 from likely.prediction.context import Context, stand_in
 from likely.prediction.distribution import most_likely
-from likely.prediction.protocol import LanguageModel, LogProbabilities
+from likely.prediction.question import Distribution, LanguageModel, Need, Question
 from likely.text.fragments import MAX_FRAGMENT, Cover, Fragments
 from likely.text.vocabulary import Ids, TokenIds, Vocabulary, is_whole
-
-Method = Literal["raw", "exact", "healed"]
 
 NEGLIGIBLE = 1e-4
 """A row whose largest possible share of the answer is smaller is not computed."""
 
-_MAX_RIDERS = 6
+_LIKELIEST = 6
 _WORTH_A_RIDE = 0.03
 _LEAST_RIDER = 1e-2
-"""Rows computed beforehand, beside one that is needed: how many at most, for candidates of
-which share at least, and how likely at least beside the candidate."""
+"""Riders: for how many candidates of a cover, of which share of the answer at least, and how
+likely at least beside the candidate."""
 
 Neighbours = Callable[[TokenIds, bytes, Ids], NDArray[np.bool_]]
 """Which ids may canonically follow (tokens since the base, their bytes)."""
+
+Rows = Mapping[TokenIds, Distribution]
+"""Distributions by the head after which they hold: the tokens since the covered prefix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class Covered:
     (the likeliest reading first), after which any of `neighbours` may follow.
     """
 
+    vocabulary: Vocabulary
     context: Context
     prefix: TokenIds
     fragment: bytes
@@ -77,6 +80,7 @@ def cover_cursor(model: LanguageModel, context: Context) -> Covered:
                 return fragments.neighbours(data, tokens, ids)
 
             return Covered(
+                vocabulary=vocabulary,
                 context=context,
                 prefix=context.head + segments.base,
                 fragment=fragment,
@@ -90,6 +94,7 @@ def cover_cursor(model: LanguageModel, context: Context) -> Covered:
         context = stand_in(model, context)
     typed = vocabulary.token_bytes(last)
     return Covered(
+        vocabulary=vocabulary,
         context=context,
         prefix=context.head + tuple(base),
         fragment=typed,
@@ -107,135 +112,161 @@ def any_neighbour(_tokens: TokenIds, _data: bytes, ids: Ids) -> NDArray[np.bool_
 
 @dataclass(frozen=True, slots=True)
 class CursorDistribution:
-    """The evaluated covers of one cursor.
+    """The weighed covers of one cursor.
 
     `log_total` is log Z, the probability of the fragment given the prefix. `overhanging`:
     per cover, its row of log weights over `Cover.tokens`, for covers that matter.
     `boundary_log_weights`: per boundary of `Covered`, the log of the share of Z in which a
-    token ends at the cursor; the next ones are distributed as `model` says after it.
+    token ends at the cursor; the next ones are distributed as the model says after it.
+    `unknown_mass`: how much of Z is not known to belong to the fragment, because an engine
+    told the likeliest tokens only; every share is a lower bound then. `rows`: what it was made
+    of.
     """
 
     log_total: float
     overhanging: tuple[tuple[Cover, NDArray[np.float64]], ...]
     boundary_log_weights: tuple[float, ...]
+    unknown_mass: float
+    rows: Rows
 
 
-def weigh_covers(
-    model: LanguageModel, covered: Covered, negligible: float = NEGLIGIBLE
-) -> CursorDistribution:
+def weigh_covers(covered: Covered, negligible: float = NEGLIGIBLE) -> Question[CursorDistribution]:
     """Weigh every cover: w(i, t) = log P(h_i | prefix) + log P(t | prefix, h_i).
 
     Heads whose probabilities together are under `negligible` times the sum so far are left
     out: what their rows could add is less than that share. Which are left out depends on
-    probabilities alone, never on what happens to be computed already.
+    probabilities alone.
     """
-    prefix = covered.prefix
-    rows: dict[TokenIds, LogProbabilities] = {}
+    weighing = _Weighing(covered, negligible)
     while True:
-        missing: dict[TokenIds, None] = {}
-
-        def row(head: TokenIds, missing: dict[TokenIds, None] = missing) -> LogProbabilities | None:
-            if head not in rows:
-                if not model.knows(prefix + head):
-                    missing[head] = None
-                    return None
-                (rows[head],) = model.log_probabilities([prefix + head])
-            return rows[head]
-
-        distribution = _weigh(covered, row, negligible)
-        if not missing:
+        distribution = weighing.weigh()
+        if not weighing.missing:
             return distribution
-        # The boundary's row is asked for next, nearly always: it spares a pass of its own.
-        missing[covered.boundaries[0]] = None
-        heads = list(missing | dict.fromkeys(riders(model, covered, distribution)))
-        fetched = model.log_probabilities([prefix + head for head in heads])
-        rows.update(zip(heads, fetched, strict=True))
+        heads = list(weighing.missing)
+        # What cannot be judged yet may be needed; the boundary is asked for next, nearly always.
+        uncertain = [covered.prefix + head for head in (covered.boundaries[0], *weighing.unjudged)]
+        rows = yield Need(
+            [covered.prefix + head for head in heads],
+            chain(uncertain, riders(covered, distribution)),
+        )
+        weighing.rows.update(zip(heads, rows, strict=True))
 
 
-Row = Callable[[TokenIds], LogProbabilities | None]
-"""The row after a head, None where it is not at hand; whoever gives it takes note of that."""
+class _Weighing:
+    """The covers of one cursor, weighed as far as rows have come.
 
+    `missing` are the heads whose rows the next step takes; `unjudged` those of covers that may
+    matter or not, depending on what is missing.
+    """
 
-def _weigh(covered: Covered, row: Row, negligible: float) -> CursorDistribution:
-    """Weigh the covers whose rows are at hand, asking for those that are not."""
-    overhanging = []
-    boundaries = dict.fromkeys(covered.boundaries, -math.inf)
-    total = left_out = -math.inf
-    threshold = math.log(negligible) if negligible > 0 else -math.inf
-    for cover in covered.covers:
-        log_head = _log_probability(row, cover.head, total + threshold)
-        if log_head is not None:
-            together = float(np.logaddexp(left_out, log_head))
-            if together < total + threshold:
+    def __init__(self, covered: Covered, negligible: float) -> None:
+        self.rows: dict[TokenIds, Distribution] = {}
+        self.missing: dict[TokenIds, None] = {}
+        self.unjudged: list[TokenIds] = []
+        self._covered = covered
+        self._threshold = math.log(negligible) if negligible > 0 else -math.inf
+        self._weights: dict[int, tuple[NDArray[np.float64], float]] = {}
+
+    def weigh(self) -> CursorDistribution:
+        """The distribution over the covers whose rows are there."""
+        self.missing.clear()
+        self.unjudged.clear()
+        overhanging = []
+        total = left_out = -math.inf
+        unknown: dict[TokenIds, float] = {}
+        boundaries = dict.fromkeys(self._covered.boundaries, -math.inf)
+        for place, cover in enumerate(self._covered.covers):
+            log_head = self._log_probability(cover.head, total + self._threshold)
+            if log_head is None:
+                self.unjudged.append(cover.head)
+                continue
+            together = _log_add(left_out, log_head)
+            if together < total + self._threshold:
                 left_out = together
                 continue
-        logs = row(cover.head)
-        if log_head is None or logs is None:
-            continue
-        weights = log_head + logs[cover.tokens].astype(np.float64)
-        overhanging.append((cover, weights))
-        total = float(np.logaddexp(total, _log_sum(weights)))
-        for boundary in covered.boundaries:
-            if cover.head == boundary[:-1]:
-                for place in np.flatnonzero(cover.tokens == boundary[-1]):
-                    boundaries[boundary] = float(weights[place])
-    shares = tuple(weight - total for weight in boundaries.values())
-    return CursorDistribution(total, tuple(overhanging), shares)
+            row = self.rows.get(cover.head)
+            if row is None:
+                self.missing[cover.head] = None
+                continue
+            weights, log_sum = self._weigh_cover(place, cover, row, log_head)
+            overhanging.append((cover, weights))
+            total = _log_add(total, log_sum)
+            unknown[cover.head] = math.exp(log_head) * row.unknown_mass
+            for boundary in self._covered.boundaries:
+                if cover.head == boundary[:-1]:
+                    for found in np.flatnonzero(cover.tokens == boundary[-1]):
+                        boundaries[boundary] = float(weights[found])
+        known, unknown_mass = total, math.fsum(unknown.values())
+        if unknown_mass > 0:
+            total = _log_add(total, math.log(unknown_mass))
+            unknown_mass = 1.0 - math.exp(known - total)
+        return CursorDistribution(
+            log_total=total,
+            overhanging=tuple(overhanging),
+            boundary_log_weights=tuple(weight - total for weight in boundaries.values()),
+            unknown_mass=unknown_mass,
+            rows=self.rows,
+        )
+
+    def _weigh_cover(
+        self, place: int, cover: Cover, row: Distribution, log_head: float
+    ) -> tuple[NDArray[np.float64], float]:
+        """The weights of a cover and their sum, made once."""
+        if place not in self._weights:
+            weights = log_head + row.log_probabilities(cover.tokens).astype(np.float64)
+            self._weights[place] = weights, _log_sum(weights)
+        return self._weights[place]
+
+    def _log_probability(self, head: TokenIds, least: float) -> float | None:
+        """log P(head | prefix), None while a row that it takes is missing.
+
+        Where it must come out under `least`, a bound that is under `least` too.
+        """
+        total = 0.0
+        for place, token in enumerate(head):
+            if total < least:
+                break
+            row = self.rows.get(head[:place])
+            if row is None:
+                self.missing[head[:place]] = None
+                return None
+            total += row.log_probability(token)
+        return total
 
 
-def riders(
-    model: LanguageModel, covered: Covered, distribution: CursorDistribution
-) -> Iterator[TokenIds]:
-    """Heads that typing on along the likeliest candidates will ask for.
+def riders(covered: Covered, distribution: CursorDistribution) -> Iterator[TokenIds]:
+    """Prefixes that typing on along the likeliest candidates will ask for.
 
-    They ride along when a pass must be made anyway, which they make little longer, and spare
-    the passes of the next keystrokes.
+    They make a pass little longer and spare the passes of the next keystrokes.
     """
-    if covered.method != "exact":
+    first = distribution.rows.get(())
+    if covered.method != "exact" or first is None:
         return
-    if not model.knows(covered.prefix):
-        return
-    fragments = fragments_of(model.vocabulary)
-    (first,) = model.log_probabilities([covered.prefix])
+    fragments = fragments_of(covered.vocabulary)
     likely = [
         (float(weights[place]), cover, int(cover.tokens[place]))
         for cover, weights in distribution.overhanging
-        for place in most_likely(weights, _MAX_RIDERS)
+        for place in most_likely(weights, _LIKELIEST)
         if weights[place] > distribution.log_total + math.log(_WORTH_A_RIDE)
     ]
-    yielded = 0
     for weight, cover, token in sorted(likely, key=lambda item: (-item[0], item[2])):
-        data = model.vocabulary.token_bytes(token)
+        data = covered.vocabulary.token_bytes(token)
         word = covered.fragment[: len(covered.fragment) - cover.overhang] + data
         if not is_whole(word):
             continue
         for length in range(len(covered.fragment) + 1, len(word) + 1):
             head = fragments.heads(word, length)[0]
             # Beside the word itself, a head this unlikely will not matter.
-            if first[head[0]] < weight + math.log(_LEAST_RIDER):
-                continue
-            if model.knows(covered.prefix + head):
-                continue
-            yield head
-            yielded += 1
-            if yielded == _MAX_RIDERS:
-                return
+            if first.log_probability(head[0]) >= weight + math.log(_LEAST_RIDER):
+                yield covered.prefix + head
 
 
-def _log_probability(row: Row, head: TokenIds, least: float) -> float | None:
-    """log P(head | prefix), None while a row that it needs is missing.
-
-    Where it must come out under `least`, a bound that is under `least` too.
-    """
-    total = 0.0
-    for place, token in enumerate(head):
-        if total < least:
-            break
-        logs = row(head[:place])
-        if logs is None:
-            return None
-        total += float(logs[token])
-    return total
+def _log_add(one: float, other: float) -> float:
+    """log(exp(one) + exp(other))."""
+    larger, smaller = (one, other) if one > other else (other, one)
+    if smaller == -math.inf:
+        return larger
+    return larger + math.log1p(math.exp(smaller - larger))
 
 
 def _log_sum(weights: NDArray[np.float64]) -> float:

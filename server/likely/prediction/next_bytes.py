@@ -1,36 +1,33 @@
-"""Which byte may follow the cursor: a guess for look-ahead, wherever rows are at hand."""
+"""Which byte may follow the cursor: a guess for look-ahead."""
 
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from likely.prediction.covering import Covered, CursorDistribution
-from likely.prediction.protocol import LanguageModel
+from likely.prediction.cursor import Weighed
 from likely.text.vocabulary import Ids, Vocabulary
 
 
-def next_bytes(
-    model: LanguageModel, covered: Covered, distribution: CursorDistribution
-) -> NDArray[np.float64]:
+def next_bytes(weighed: Weighed) -> NDArray[np.float64]:
     """Estimate the probability of every byte to be the next one; shape (256,).
 
-    Of what follows a token that ends at the cursor, only rows at hand count, and tokens that
-    could not canonically follow count as well.
+    Of what follows a token that ends at the cursor, only the boundaries that mattered to the
+    list count, and tokens that could not canonically follow count as well.
     """
+    covered, distribution = weighed.covered, weighed.distribution
     shares = np.zeros(_NONE + 1)
     for cover, weights in distribution.overhanging:
-        bytes_there = _bytes_at(model.vocabulary, cover.overhang)[cover.tokens]
+        bytes_there = _bytes_at(covered.vocabulary, cover.overhang)[cover.tokens]
         probabilities = np.exp(weights - distribution.log_total)
         shares += np.bincount(bytes_there, probabilities, _NONE + 1)
     for boundary, log_weight in zip(
         covered.boundaries, distribution.boundary_log_weights, strict=True
     ):
-        sequence = covered.prefix + boundary
-        if log_weight > _LEAST and model.knows(sequence):
-            (row,) = model.log_probabilities([sequence])
-            probabilities = np.exp(row + np.float32(log_weight))
-            shares += np.bincount(_bytes_at(model.vocabulary, 0), probabilities, _NONE + 1)
+        row = weighed.rows.get(boundary)
+        if row is not None and log_weight > _LEAST:
+            probabilities = np.exp(row.log_probabilities() + np.float32(log_weight))
+            shares += np.bincount(_bytes_at(covered.vocabulary, 0), probabilities, _NONE + 1)
     return shares[:_NONE]
 
 

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from likely.prediction.context import DocumentStart, TextBefore, make_context, stand_in
-from likely.prediction.cursor import token_candidates
-from likely.prediction.distribution import Candidate, TokenScore, score_token
-from likely.prediction.protocol import LanguageModel
+from likely.prediction.candidates import Candidate
+from likely.prediction.distribution import TokenScore, score_token
+from likely.prediction.question import LanguageModel, Question, one
+from likely.prediction.textbook import token_candidates
 
 _LOOK_BEYOND = 512
 """Bytes after the position that may decide where its token ends."""
@@ -36,7 +37,7 @@ def read_token(
     k: int,
     context_tokens: int,
     document_start: DocumentStart,
-) -> TokenReading | None:
+) -> Question[TokenReading | None]:
     """Score the token that covers the first character of `after` (raw: the textbook way).
 
     None where there is no character, or nothing to condition on.
@@ -61,7 +62,7 @@ def read_token(
         if not context.head:
             return None
     sequence = context.head + tuple(preceding)
-    (row,) = model.log_probabilities([sequence])
+    row = yield from one(sequence)
     expected = token_candidates(model.vocabulary, row, k)
     return TokenReading(
         start=max(offset, context.start + context.prefix_space),

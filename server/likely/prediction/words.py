@@ -13,8 +13,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from likely.prediction.distribution import Candidate, most_likely
-from likely.prediction.protocol import LanguageModel, LogProbabilities
+from likely.prediction.candidates import Candidate
+from likely.prediction.distribution import most_likely
+from likely.prediction.options import CursorOptions
+from likely.prediction.question import Distribution, Need, Question
 from likely.text.vocabulary import Ids, TokenIds, Vocabulary, is_whole
 
 _MAX_ROWS = 24
@@ -25,15 +27,35 @@ _LEAST = 1e-3
 """What is less likely is not followed to the end of its word: it stays in the residual."""
 
 _CHILDREN = 12
+_BEGINNINGS = 64
+"""Tokens to begin with: words may end up in another order than their first tokens."""
+
 _APOSTROPHES = "'\u2019"
 _WITHOUT_SPACES = frozenset(
     ["CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN", "IDEOGRAPHIC"]
 )
 
 
+def tokens_wanted(options: CursorOptions) -> int:
+    """How many tokens to begin with, so that the likeliest units are among them."""
+    return options.k if options.unit == "token" else max(options.k, _BEGINNINGS)
+
+
+def in_units(
+    vocabulary: Vocabulary,
+    prefix: TokenIds,
+    candidates: tuple[Candidate, ...],
+    options: CursorOptions,
+) -> Question[tuple[tuple[Candidate, ...], float]]:
+    """The candidates as they are, or expanded to words; and the residual."""
+    if options.unit == "token":
+        return candidates, 0.0
+    return (yield from expand_words(vocabulary, prefix, candidates, options.k))
+
+
 def expand_words(
-    model: LanguageModel, prefix: TokenIds, candidates: Sequence[Candidate], k: int
-) -> tuple[tuple[Candidate, ...], float]:
+    vocabulary: Vocabulary, prefix: TokenIds, candidates: Sequence[Candidate], k: int
+) -> Question[tuple[tuple[Candidate, ...], float]]:
     """The `k` most likely words that begin with `candidates`, and the residual mass.
 
     `candidates` are tokens after `prefix`; their ids start behind it. Punctuation and white
@@ -58,9 +80,9 @@ def expand_words(
                 break
             batch.append(heapq.heappop(heap)[3])
         budget -= len(batch)
-        rows = model.log_probabilities([prefix + candidate.ids for candidate in batch])
+        rows = yield Need([prefix + candidate.ids for candidate in batch])
         for candidate, row in zip(batch, rows, strict=True):
-            residual += _expand(heap, model.vocabulary, candidate, row)
+            residual += _expand(heap, vocabulary, candidate, row)
     residual += math.fsum(item[3].probability for item in heap if not item[2])
     finished = [item[3] for item in sorted(heap) if item[2]]
     return tuple([*words, *finished][:k]), residual
@@ -76,12 +98,13 @@ def _expand(
     heap: list[tuple[float, TokenIds, bool, Candidate]],
     vocabulary: Vocabulary,
     candidate: Candidate,
-    row: LogProbabilities,
+    row: Distribution,
 ) -> float:
     """Push the word that `candidate` is and the longer ones; returns the mass left out."""
     continuing = _continuing(vocabulary)
-    logs = row[continuing].astype(np.float64)
-    mass = float(np.exp(logs).sum())
+    logs = row.log_probabilities(continuing).astype(np.float64)
+    # What an engine does not tell might all continue the word.
+    mass = float(np.exp(logs).sum()) + row.unknown_mass
     # Nothing begins a new word inside a character.
     ended = max(0.0, 1.0 - mass) if is_whole(candidate.insertion) else 0.0
     if ended > 0:
@@ -90,6 +113,8 @@ def _expand(
         _push(heap, word, complete=True)
     expanded = 0.0
     for place in most_likely(logs, _CHILDREN):
+        if logs[place] == -math.inf:
+            break
         token = int(continuing[place])
         insertion = candidate.insertion + vocabulary.token_bytes(token)
         logprob = candidate.logprob + float(logs[place])

@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from likely.model import sources
-from likely.model.store import cache_directory
+from likely.models import sources
+from likely.models.store import cache_directory
 
 T = TypeVar("T")
 Shown = list[tuple[str, str]]

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from likely.model import sources
+from likely.models import sources
 
 CONFIGURATION = Path(__file__).parent / "likely.lua"
 PATIENCE = 60.0

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from likely.model.weights import Weights
+from likely.engines.local.weights import Weights
 
 Poll = Callable[[], None]
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from likely.model.reporting import (
+from likely.models.reporting import (
     ModelError,
     ModelUnavailableError,
     Progress,

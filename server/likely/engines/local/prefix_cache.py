@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from likely.model.decoders import Decoder, Slab
+from likely.engines.local.decoders import Decoder, Slab
 from likely.text.vocabulary import TokenIds
 
 CHUNK = 64

@@ -12,14 +12,14 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from likely.model import checkpoint, default_model, hub
-from likely.model.checksum import sha256
-from likely.model.conversion import build_tokenizer, convert_gguf
-from likely.model.reporting import ModelError as ModelError
-from likely.model.reporting import ModelUnavailableError as ModelUnavailableError
-from likely.model.reporting import Progress as Progress
-from likely.model.reporting import silent
-from likely.model.store import Build, Store, cache_directory, link, storage_error
+from likely.models import checkpoint, default_model, hub
+from likely.models.checksum import sha256
+from likely.models.conversion import build_tokenizer, convert_gguf
+from likely.models.reporting import ModelError as ModelError
+from likely.models.reporting import ModelUnavailableError as ModelUnavailableError
+from likely.models.reporting import Progress as Progress
+from likely.models.reporting import silent
+from likely.models.store import Build, Store, cache_directory, link, storage_error
 
 DEFAULT_MODEL = default_model.NAME
 # Names a folder with the weights of the notebook this project grew from.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from likely.model.checkpoint import (
+from likely.models.checkpoint import (
     TOKENIZER,
     TOKENIZER_FILES,
     TOKENIZER_SOURCES,
@@ -18,9 +18,9 @@ from likely.model.checkpoint import (
     pickle_only,
     read_config,
 )
-from likely.model.download import folder_size, watch
-from likely.model.reporting import ModelError, Progress
-from likely.model.store import no_space, storage_error
+from likely.models.download import folder_size, watch
+from likely.models.reporting import ModelError, Progress
+from likely.models.store import no_space, storage_error
 
 # Short names of old, and where these models live now.
 _MOVED = {

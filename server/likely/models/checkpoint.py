@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from likely.model.reporting import ModelError
-from likely.model.weights_file import read_header
+from likely.models.reporting import ModelError
+from likely.models.weights_file import read_header
 
 WEIGHTS = "model.safetensors"
 WEIGHTS_INDEX = "model.safetensors.index.json"

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from likely.model.reporting import ModelUnavailableError, Progress, size_text
+from likely.models.reporting import ModelUnavailableError, Progress, size_text
 
 # A download that has not moved for this long never will.
 STALLED_SECONDS = 180.0

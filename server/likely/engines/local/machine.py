@@ -6,7 +6,7 @@ import time
 import psutil
 import torch
 
-from likely.model.reporting import size_text
+from likely.models.reporting import size_text
 
 _BUFFER_BYTES = 512 * 2**20
 """Much larger than the caches of any processor."""

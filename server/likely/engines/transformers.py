@@ -7,18 +7,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from likely.model.reporting import ModelError, first_line
+from likely.engines.engine import Work
+from likely.engines.softmax import next_token_distributions, use_threads
+from likely.models.reporting import ModelError, first_line
+from likely.prediction.question import Distribution, LanguageModel
 from likely.text.vocabulary import TokenIds
 
 
-class TransformersPasses:
-    """Passes through transformers' own modules, with one branch of keys and values kept."""
+class Modules:
+    """The modules of one model as transformers made them, with what they say of themselves."""
 
     def __init__(self, folder: Path, device: torch.device, dtype: torch.dtype) -> None:
         from transformers import AutoModelForCausalLM
 
         try:
-            model: Any = AutoModelForCausalLM.from_pretrained(
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
                 folder,
                 dtype=dtype,
                 local_files_only=True,
@@ -30,44 +33,62 @@ class TransformersPasses:
                 f"{folder}: transformers cannot load this model ({first_line(error)});"
                 " choose another model"
             ) from error
-        self._model = model.to(device).eval()
-        config = model.config.get_text_config()
+        self.run = loaded.to(device).eval()
+        self.device = device
+        config = loaded.config.get_text_config()
         self.max_positions = int(getattr(config, "max_position_embeddings", None) or 1024)
-        self.vocabulary_size = int(model.get_output_embeddings().weight.shape[0])
+        self.vocabulary_size = int(loaded.get_output_embeddings().weight.shape[0])
+
+
+class TransformersEngine:
+    """Passes through transformers' own modules, with one branch of keys and values kept."""
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        modules: Modules,
+        *,
+        description: str,
+        threads: int | None = None,
+    ) -> None:
+        self.model = model
+        self.description = description
         self.rows_computed = 0
-        self._device = device
+        self._modules = modules
+        self._threads = threads
         self._branch: tuple[TokenIds, Any] | None = None
 
-    def logits(
-        self, sequences: Sequence[TokenIds], poll: Callable[[], None], owner: Hashable
-    ) -> Tensor:
-        """See `Passes.logits`; `owner` is of no use to a single branch."""
-        del owner
-        return torch.stack([self._after(sequence, poll) for sequence in sequences])
+    def distributions(self, prefixes: Sequence[TokenIds], work: Work) -> list[Distribution]:
+        """See `Engine`."""
+        use_threads(self._threads)
+        with torch.inference_mode():
+            rows = [self._logits(prefix, work.poll) for prefix in prefixes]
+            return next_token_distributions(torch.stack(rows))
 
-    def _after(self, sequence: TokenIds, poll: Callable[[], None]) -> Tensor:
+    def _logits(self, prefix: TokenIds, poll: Callable[[], None]) -> Tensor:
+        """Raw logits after a prefix; shape (vocabulary size,)."""
         poll()
-        known, cache = self._reusable(sequence)
+        known, cache = self._reusable(prefix)
         self._branch = None  # a pass changes the cache in place
-        self.rows_computed += len(sequence) - known
-        answer = self._model(
-            input_ids=torch.tensor([sequence[known:]], device=self._device),
+        self.rows_computed += len(prefix) - known
+        answer = self._modules.run(
+            input_ids=torch.tensor([prefix[known:]], device=self._modules.device),
             past_key_values=cache,
             use_cache=True,
         )
         if answer.get("past_key_values") is not None:
-            self._branch = (sequence, answer.past_key_values)
+            self._branch = (prefix, answer.past_key_values)
         row: Tensor = answer.logits[0, -1].float()
         return row
 
-    def _reusable(self, sequence: TokenIds) -> tuple[int, Any]:
-        """How many tokens of `sequence` the branch holds, and its cache cut back to them."""
+    def _reusable(self, prefix: TokenIds) -> tuple[int, Any]:
+        """How many tokens of `prefix` the branch holds, and its cache cut back to them."""
         if self._branch is None:
             return 0, None
         tokens, cache = self._branch
         shared = 0
         # At least one token must go through the model to give logits.
-        for old, new in zip(tokens, sequence[:-1], strict=False):
+        for old, new in zip(tokens, prefix[:-1], strict=False):
             if old != new:
                 break
             shared += 1
@@ -84,7 +105,7 @@ class TransformersPasses:
         self.clear()
 
     def clear(self) -> None:
-        """Forget the branch."""
+        """See `Engine`."""
         self._branch = None
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from likely.model.reporting import ModelError
+from likely.models.reporting import ModelError
 
 ALIGNMENT = 64
 # The format itself refuses longer headers.

@@ -1,0 +1,1 @@
+"""Who answers: engines turn token prefixes into next-token distributions."""

@@ -1,1 +1,0 @@
-"""The only importer of torch and transformers: weights, forward passes, log-probabilities."""

@@ -11,6 +11,7 @@ from likely.prediction.context import (
     Context,
     DocumentStart,
     TextBefore,
+    before_text,
     make_context,
     reach,
     stand_in,
@@ -143,6 +144,8 @@ def test_what_stands_before_a_document(
     style: Style, document_start: DocumentStart, text: str, before: Before
 ) -> None:
     context = make_context(RandomModel(vocabulary(style)), seen(text), 64, document_start)
+    named = {"separator": "<|endoftext|>", "space": "a space", "nothing": ""}
+    assert before_text(vocabulary(style), context) == named[before]
     assert context == Context(
         head=SEPARATOR if before == "separator" else (),
         data=(b" " if before == "space" else b"") + text.encode(),

@@ -62,6 +62,7 @@ def test_every_character_has_the_token_that_covers_its_first_byte(style: Style, 
             rest=reading.rest,
             context_tokens=len(sequence),
             separator_stood_in=False,
+            before_text="<|endoftext|>",
         )
 
 

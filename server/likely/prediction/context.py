@@ -43,6 +43,16 @@ class Context:
     separator_stood_in: bool
 
 
+def before_text(vocabulary: Vocabulary, context: Context) -> str:
+    """What stands before the text of `context`, to be shown: tokens by name, "a space", "".
+
+    Empty where nothing does, also for a window that begins within a document.
+    """
+    tokens = "".join(vocabulary.special_name(token) for token in context.head)
+    space = "a space" if context.prefix_space else ""
+    return " and ".join(part for part in (tokens, space) if part)
+
+
 def reach(context_tokens: int) -> int:
     """How many bytes before the cursor can matter to a window of `context_tokens`."""
     return _BYTES_PER_TOKEN * context_tokens + _stride(context_tokens) + 4

@@ -20,6 +20,7 @@ from likely.prediction.context import (
     Context,
     DocumentStart,
     TextBefore,
+    before_text,
     make_context,
     stand_in,
 )
@@ -79,7 +80,8 @@ class Prediction:
     that the candidates are conditioned on, `fragment_probability` the model's probability of
     them given what stands before (None in raw mode). `residual`: for words, the mass that the
     search left unexpanded, by which a word's figure may be too low. `entropy` in bits, of the
-    next-token distribution (raw mode).
+    next-token distribution (raw mode). `before_text`: what stands before the text, if the window
+    begins with it ("<|endoftext|>", "a space", "").
     """
 
     candidates: tuple[Candidate, ...]
@@ -91,6 +93,7 @@ class Prediction:
     separator_stood_in: bool = False
     residual: float = 0.0
     entropy: float | None = None
+    before_text: str = ""
 
 
 def predict_at_cursor(model: LanguageModel, text: TextBefore, options: CursorOptions) -> Prediction:
@@ -140,6 +143,7 @@ def predict_raw(model: LanguageModel, context: Context, options: CursorOptions) 
         separator_stood_in=context.separator_stood_in,
         residual=residual,
         entropy=entropy(row),
+        before_text=before_text(model.vocabulary, context),
     )
 
 
@@ -216,6 +220,7 @@ def _answer(
         fragment_probability=math.exp(min(0.0, distribution.log_total)),
         separator_stood_in=covered.context.separator_stood_in,
         residual=residual,
+        before_text=before_text(model.vocabulary, covered.context),
     )
 
 

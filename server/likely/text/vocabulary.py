@@ -15,12 +15,29 @@ from tokenizers import Tokenizer
 TokenIds = tuple[int, ...]
 Ids = NDArray[np.int64]
 
-# Pre-tokenizer patterns whose look-ahead `fragments.py` knows: GPT-2's own is built into the
-# ByteLevel pre-tokenizer; these are Llama 3's and Qwen's (they differ in how digits group).
+CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+
+
+def word_pattern(digits: str, *, marks: bool = False) -> str:
+    """The pre-tokenizer pattern of Llama 3 and Qwen, which differ in how `digits` group.
+
+    `marks`: combining marks belong to the words they stand in, as in Qwen 3.5.
+    """
+    letters, also = (r"[\p{L}\p{M}]", r"\p{M}") if marks else (r"\p{L}", "")
+    return (
+        rf"{CONTRACTIONS}|[^\r\n\p{{L}}\p{{N}}]?{letters}+|{digits}"
+        rf"| ?[^\s\p{{L}}{also}\p{{N}}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    )
+
+
+# Pre-tokenizer patterns whose look-ahead `fragments.py` knows; GPT-2's own is built into the
+# ByteLevel pre-tokenizer.
 _KNOWN_PATTERNS = frozenset(
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|" + digits + rest
-    for digits in (r"\p{N}{1,3}", r"\p{N}")
-    for rest in (r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",)
+    [
+        word_pattern(r"\p{N}{1,3}"),
+        word_pattern(r"\p{N}"),
+        word_pattern(r"\p{N}", marks=True),
+    ]
 )
 _VISIBLE = {" ": "·", "\n": "⏎", "\r": "␍", "\t": "⇥", "\u00a0": "⍽", "\u3000": "□"}
 

@@ -84,10 +84,8 @@ def _model_options(command: Command) -> Command:
         click.option(
             "--context-tokens",
             type=click.IntRange(min=16),
-            default=512,
-            show_default=True,
             metavar="N",
-            help="How many tokens before the cursor the model sees at most.",
+            help="How many tokens the model sees at most; all that it can take by default.",
         ),
         click.option(
             "--document-start",

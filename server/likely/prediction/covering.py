@@ -13,9 +13,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from likely.prediction.context import Context, stand_in
 from likely.prediction.distribution import most_likely
 from likely.prediction.protocol import LanguageModel, LogProbabilities
+from likely.prediction.window import Context, stand_in
 from likely.text.fragments import MAX_FRAGMENT, Cover, Fragments
 from likely.text.vocabulary import Ids, TokenIds, Vocabulary, is_whole
 

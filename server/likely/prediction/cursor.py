@@ -16,14 +16,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from likely.prediction.context import (
-    Context,
-    DocumentStart,
-    TextBefore,
-    before_text,
-    make_context,
-    stand_in,
-)
 from likely.prediction.covering import (
     NEGLIGIBLE,
     Covered,
@@ -37,6 +29,15 @@ from likely.prediction.covering import (
 )
 from likely.prediction.distribution import Candidate, entropy, most_likely
 from likely.prediction.protocol import LanguageModel, LogProbabilities
+from likely.prediction.window import (
+    Context,
+    DocumentStart,
+    TextBefore,
+    before_text,
+    make_context,
+    stand_in,
+    steady_context,
+)
 from likely.prediction.words import expand_words
 from likely.text.vocabulary import Ids, TokenIds, Vocabulary, is_whole
 
@@ -57,6 +58,8 @@ _BLOCK = 64
 class CursorOptions:
     """What to propose at a cursor.
 
+    `context_tokens`: how many tokens the model sees, None for all it can take; where `steady`,
+    what it sees at least, since windows that stay put while one types vary in length.
     `top_p` and `min_probability` cut the list, not the numbers. `whole_characters`: a raw
     token that ends inside a character is completed, or left to the rest, instead of listed as
     it is; exact candidates always are.
@@ -67,7 +70,8 @@ class CursorOptions:
     unit: Unit = "token"
     top_p: float = 1.0
     min_probability: float = 0.0
-    context_tokens: int = 512
+    context_tokens: int | None = None
+    steady: bool = False
     document_start: DocumentStart = "none"
     whole_characters: bool = True
 
@@ -80,8 +84,7 @@ class Prediction:
     that the candidates are conditioned on, `fragment_probability` the model's probability of
     them given what stands before (None in raw mode). `residual`: for words, the mass that the
     search left unexpanded, by which a word's figure may be too low. `entropy` in bits, of the
-    next-token distribution (raw mode). `before_text`: what stands before the text, if the window
-    begins with it ("<|endoftext|>", "a space", "").
+    next-token distribution (raw mode). `before_text`: see `window.before_text`.
     """
 
     candidates: tuple[Candidate, ...]
@@ -93,13 +96,24 @@ class Prediction:
     separator_stood_in: bool = False
     residual: float = 0.0
     entropy: float | None = None
-    before_text: str = ""
+    before_text: str | None = ""
 
 
 def predict_at_cursor(model: LanguageModel, text: TextBefore, options: CursorOptions) -> Prediction:
     """Propose continuations of `text`, with their probabilities."""
-    context = make_context(model, text, options.context_tokens, options.document_start)
+    context = context_before(model, text, options)
     return predict_in_context(model, context, options)[0]
+
+
+def context_before(
+    model: LanguageModel, text: TextBefore, options: CursorOptions, *, ahead: bool = False
+) -> Context:
+    """What the model sees of `text`; `ahead`: of a steady window, the one that comes next."""
+    tokens, document_start = options.context_tokens, options.document_start
+    if options.steady:
+        least = model.max_tokens if tokens is None else tokens
+        return steady_context(model, text, least, document_start, ahead=ahead)
+    return make_context(model, text, tokens, document_start)
 
 
 def predict_in_context(
@@ -143,7 +157,7 @@ def predict_raw(model: LanguageModel, context: Context, options: CursorOptions) 
         separator_stood_in=context.separator_stood_in,
         residual=residual,
         entropy=entropy(row),
-        before_text=before_text(model.vocabulary, context),
+        before_text=before_text(model, context),
     )
 
 
@@ -220,7 +234,7 @@ def _answer(
         fragment_probability=math.exp(min(0.0, distribution.log_total)),
         separator_stood_in=covered.context.separator_stood_in,
         residual=residual,
-        before_text=before_text(model.vocabulary, covered.context),
+        before_text=before_text(model, covered.context),
     )
 
 

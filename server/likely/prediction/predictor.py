@@ -9,10 +9,15 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from likely.prediction.context import Context, TextBefore, make_context
-from likely.prediction.cursor import CursorOptions, Prediction, predict_in_context
+from likely.prediction.cursor import (
+    CursorOptions,
+    Prediction,
+    context_before,
+    predict_in_context,
+)
 from likely.prediction.next_bytes import next_bytes
 from likely.prediction.protocol import LanguageModel, LogProbabilities
+from likely.prediction.window import Context, TextBefore
 from likely.text.vocabulary import TokenIds, Vocabulary
 
 MAX_ROWS = 32
@@ -98,7 +103,7 @@ class Predictor(Generic[Model]):
         yield from self._warm_next_window(text, options)
 
     def _answer(self, model: LanguageModel, text: TextBefore, options: CursorOptions) -> _Answer:
-        context = make_context(model, text, options.context_tokens, options.document_start)
+        context = context_before(model, text, options)
         question = context, options
         answer = self._answers.get(question)
         if answer is None:
@@ -113,9 +118,8 @@ class Predictor(Generic[Model]):
         return answer
 
     def _warm_next_window(self, text: TextBefore, options: CursorOptions) -> Iterator[None]:
-        tokens, document_start = options.context_tokens, options.document_start
-        now = make_context(self.model, text, tokens, document_start)
-        soon = make_context(self.model, text, tokens, document_start, ahead=True)
+        now = context_before(self.model, text, options)
+        soon = context_before(self.model, text, options, ahead=True)
         if soon.start != now.start:
             sequence = soon.head + self.model.vocabulary.encode(soon.data)
             if sequence and not self.model.knows(sequence):

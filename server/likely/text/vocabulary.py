@@ -1,5 +1,6 @@
 """Tokens as bytes: id <-> bytes, prefix search, and how a token is shown."""
 
+import itertools
 import json
 import unicodedata
 from bisect import bisect_left
@@ -134,6 +135,11 @@ class Vocabulary:
         """Tokenize; special tokens in `text` are text, bytes that are no UTF-8 become U+FFFD."""
         encoding = self._tokenizer.encode(text.decode(errors="replace"), add_special_tokens=False)
         return tuple(encoding.ids)
+
+    def spans(self, text: bytes) -> tuple[TokenIds, list[int]]:
+        """The tokens of `text`, and the offsets in it at which they end."""
+        tokens = self.encode(text)
+        return tokens, list(itertools.accumulate(len(self._bytes[token]) for token in tokens))
 
     def merge(self, pre_token: bytes) -> TokenIds:
         """Tokenize one pre-token as it stands (byte-level BPE only); it may be cut anywhere."""

@@ -295,7 +295,7 @@ def test_the_next_token_table_has_the_rest() -> None:
 def test_a_character_of_several_tokens_is_shown_with_their_sum() -> None:
     tokens = tuple(
         ScoredToken(data, TokenScore(token, p, math.log(p), rank, 6.5))
-        for data, token, p, rank in ((b"\xf0\x9f", 7, 0.25, 2), (b"\x98\x80", 8, 0.125, 1))
+        for data, token, p, rank in ((b"\xf0\x9f", 7, 0.5, 2), (b"\x98\x80", 8, 0.125, 1))
     )
     made = dataclasses.replace(
         reading("😀".encode()), score=tokens[0].score, tokens=tokens, context_tokens=3
@@ -303,8 +303,8 @@ def test_a_character_of_several_tokens_is_shown_with_their_sum() -> None:
     shown = render.hover(made, "a-model", vocabulary(), PLACE, RICH).contents
     assert isinstance(shown, types.MarkupContent)
     for row in (
-        "`😀` probability **3.12% (raw)** · surprisal 5.00 bits · 2 tokens",
-        "| `f0 9f` | 25.00% | 2.00 bits | 2 | 7 |",
+        "`😀` probability **6.25% (raw)** · surprisal 4.00 bits · 2 tokens",
+        "| `f0 9f` | 50.00% | 1.00 bits | 2 | 7 |",
         "| `98 80` | 12.50% | 3.00 bits | 1 | 8 |",
         "*raw: given the 3 tokens before it · `a-model`*",
     ):

@@ -1,6 +1,7 @@
 """Scores of text that is already there."""
 
 import math
+import unicodedata
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -38,6 +39,8 @@ def read(
 @given(st.sampled_from(STYLES), texts)
 @example(STYLES[4], "a 😀é b")
 def test_every_character_has_the_tokens_that_make_it_up(style: Style, text: str) -> None:
+    if style.normalizes:
+        text = unicodedata.normalize("NFC", text)
     model = RandomModel(vocabulary(style))
     tokens = vocabulary(style).encode(text.encode())
     ends = list(accumulate(len(vocabulary(style).token_bytes(token)) for token in tokens))

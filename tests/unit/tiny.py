@@ -24,6 +24,7 @@ LLAMA3 = (
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 QWEN = LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
+QWEN35 = QWEN.replace(r"]?\p{L}+", r"]?[\p{L}\p{M}]+").replace(r"[^\s\p{L}", r"[^\s\p{L}\p{M}")
 
 PROSE = (
     "This weekend I plan to spend the day at the lake. They're sure it'll rain; she's not, and"
@@ -77,7 +78,7 @@ class Style:
     ignores_merges: bool = False
 
     def __str__(self) -> str:
-        name = {GPT2: "gpt2", LLAMA3: "llama3", QWEN: "qwen"}[self.pattern]
+        name = {GPT2: "gpt2", LLAMA3: "llama3", QWEN: "qwen", QWEN35: "qwen35"}[self.pattern]
         flags = [
             flag
             for flag in ("digits", "prefix_space", "normalizes", "ignores_merges")
@@ -96,6 +97,7 @@ STYLES = (
     Style(LLAMA3, "code", 120),
     Style(QWEN, "all", 220, normalizes=True),
     Style(QWEN, "world", 90, digits=True),
+    Style(QWEN35, "world", 120),
 )
 
 

@@ -67,7 +67,7 @@ def cover_cursor(model: LanguageModel, context: Context) -> Covered:
     vocabulary = model.vocabulary
     if vocabulary.exact:
         fragments = fragments_of(vocabulary)
-        segments = fragments.segment(context.data)
+        segments = fragments.segment(vocabulary.normalized(context.data))
         fragment = segments.fragment
         if len(fragment) <= MAX_FRAGMENT:
             if not segments.base:

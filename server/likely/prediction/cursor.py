@@ -223,19 +223,30 @@ def _answer(
 ) -> Prediction:
     tokens = cursor_candidates(model, covered, distribution, _tokens_wanted(options))
     candidates, residual = _in_units(model, covered.prefix, tokens, options)
-    prefix_space = covered.context.prefix_space and covered.fragment.startswith(b" ")
-    hidden = prefix_space and len(covered.fragment) == len(covered.context.data)
+    fragment = _typed(model.vocabulary, covered.context.data, covered.fragment)
+    prefix_space = covered.context.prefix_space and fragment.startswith(b" ")
+    hidden = prefix_space and len(fragment) == len(covered.context.data)
     return Prediction(
         candidates=candidates,
         rest=_rest(candidates),
         method=covered.method,
         context_tokens=len(covered.prefix) + len(covered.boundaries[0]),
-        fragment=covered.fragment[1:] if hidden else covered.fragment,
+        fragment=fragment[1:] if hidden else fragment,
         fragment_probability=math.exp(min(0.0, distribution.log_total)),
         separator_stood_in=covered.context.separator_stood_in,
         residual=residual,
         before_text=before_text(model, covered.context),
     )
+
+
+def _typed(vocabulary: Vocabulary, text: bytes, fragment: bytes) -> bytes:
+    """The end of `text` as it was typed that `fragment` is the composed form of."""
+    if text.endswith(fragment):
+        return fragment
+    for start in range(len(text) - 1, -1, -1):
+        if is_whole(text[start:]) and vocabulary.normalized(text[start:]) == fragment:
+            return text[start:]
+    return b""
 
 
 def cursor_candidates(

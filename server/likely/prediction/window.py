@@ -178,7 +178,11 @@ def _from(
     prefix_space = False
     if start == 0:
         automatic = document_start == "auto"
-        if document_start == "bos" or (automatic and not model.vocabulary.adds_prefix_space):
+        if model.vocabulary.begins:
+            head = model.vocabulary.begins
+            prefix_space = document_start == "space" or model.vocabulary.adds_prefix_space
+            prefix_space = prefix_space and not data.startswith(b" ")
+        elif document_start == "bos" or (automatic and not model.vocabulary.adds_prefix_space):
             head = () if model.separator is None else (model.separator,)
         elif document_start == "space" or model.vocabulary.adds_prefix_space:
             prefix_space = not data.startswith(b" ")

@@ -63,7 +63,7 @@ def write_gguf(path: Path, *, seed: int = 0) -> Path:
     writer.add_rope_dimension_count(HIDDEN // HEADS)
     writer.add_vocab_size(len(vocabulary))
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("default")
+    writer.add_tokenizer_pre("gpt-2")
     writer.add_token_list([name for name, _ in vocabulary])
     writer.add_token_types([3 if name == "<|endoftext|>" else 1 for name, _ in vocabulary])
     writer.add_token_merges([" ".join(pair) for pair in description["model"]["merges"]])

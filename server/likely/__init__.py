@@ -19,7 +19,7 @@ def predict_next_tokens(
     model: str = "smollm2-135m",
     mode: Literal["raw", "exact"] = "raw",
     document_start: Literal["auto", "none", "bos", "space"] = "none",
-    context_tokens: int = 512,
+    context_tokens: int | None = None,
     device: str = "auto",
     threads: int | None = None,
     revision: str | None = None,
@@ -27,7 +27,8 @@ def predict_next_tokens(
 ) -> NextTokens:
     """Return the `k` most likely next tokens after `phrase`, with their probabilities.
 
-    The result is a sequence of candidates that shows itself as a table. The model is loaded at
+    The model sees the last `context_tokens` tokens, or as many as it can take. The result is a
+    sequence of candidates that shows itself as a table. The model is loaded at
     the first call and kept. Raises `likely.models.sources.ModelError`.
     """
     # Imported here, so that the language server starts without any of it.

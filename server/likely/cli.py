@@ -84,10 +84,8 @@ def _model_options(command: Command) -> Command:
         click.option(
             "--context-tokens",
             type=click.IntRange(min=16),
-            default=512,
-            show_default=True,
             metavar="N",
-            help="How many tokens before the cursor the model sees at most.",
+            help="How many tokens the model sees at most; all that it can take by default.",
         ),
         click.option(
             "--document-start",
@@ -302,7 +300,7 @@ def serve(stdio: bool, address: str | None) -> None:
 
 def _load_model(settings: Settings, progress: Progress) -> ServedModel:
     """Have the model of `settings`; everything heavy is imported here, in a thread."""
-    from likely.model.language_model import load
+    from likely.engines.loading import load
     from likely.models.sources import locate
 
     folder = locate(

@@ -106,7 +106,7 @@ def _absent(model: str) -> Finding:
 
 
 def _trial(folder: Path, model: str, device: str, threads: int | None) -> Finding:
-    from likely.model.language_model import load
+    from likely.engines.loading import load
 
     began = time.perf_counter()
     language_model = load(folder, name=model, device=device, threads=threads)

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from likely.prediction.context import DocumentStart, TextBefore, reach
 from likely.prediction.cursor import CursorOptions, Prediction, predict_at_cursor
 from likely.prediction.distribution import Candidate, percent
+from likely.prediction.window import DocumentStart, TextBefore, whole_reach
 from likely.terminal import Row, TokenTable, plain_table, showing_progress
 from likely.text.vocabulary import show
 
 if TYPE_CHECKING:
-    from likely.model.language_model import CausalLanguageModel
+    from likely.engines.loading import CausalLanguageModel
 
 _MODELS_KEPT = 2
 
@@ -166,7 +166,7 @@ def predict(
     model: str,
     mode: Literal["raw", "exact"],
     document_start: DocumentStart,
-    context_tokens: int,
+    context_tokens: int | None,
     device: str,
     threads: int | None,
     revision: str | None,
@@ -186,7 +186,8 @@ def predict(
         # The textbook's list holds tokens as they are, half characters too.
         whole_characters=mode == "exact",
     )
-    prediction = predict_at_cursor(language_model, _text_before(data, context_tokens), options)
+    before = _text_before(data, whole_reach(language_model, context_tokens))
+    prediction = predict_at_cursor(language_model, before, options)
     return NextTokens(data, language_model.name, mode, prediction)
 
 
@@ -195,8 +196,8 @@ def _utf8(text: str) -> bytes:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
 
 
-def _text_before(data: bytes, context_tokens: int) -> TextBefore:
-    start = max(0, len(data) - reach(context_tokens))
+def _text_before(data: bytes, size: int) -> TextBefore:
+    start = max(0, len(data) - size)
     while start < len(data) and data[start] & 0xC0 == 0x80:
         start += 1
     return TextBefore(data[start:], start)
@@ -206,7 +207,7 @@ def _text_before(data: bytes, context_tokens: int) -> TextBefore:
 def _loaded(
     model: str, device: str, threads: int | None, revision: str | None, offline: bool
 ) -> CausalLanguageModel:
-    from likely.model.language_model import load
+    from likely.engines.loading import load
     from likely.models.sources import locate
 
     with showing_progress() as progress:

@@ -70,7 +70,8 @@ SPECIFICATION: tuple[Setting, ...] = (
         "contextTokens",
         "integer",
         512,
-        "How many tokens before the cursor the model sees, at most what it was made for.",
+        "How many tokens before the cursor the model sees while you type, at least: up to half as "
+        "many again, and at most what it was made for.",
         minimum=16,
         maximum=1_000_000,
     ),

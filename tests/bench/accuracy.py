@@ -25,13 +25,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from likely.model.language_model import load
+from likely.engines.loading import load
 from likely.models.sources import locate
-from likely.prediction.context import Context, TextBefore, make_context, reach
 from likely.prediction.covering import cover_cursor, weigh_covers
 from likely.prediction.cursor import cursor_candidates
 from likely.prediction.distribution import most_likely
 from likely.prediction.protocol import LanguageModel
+from likely.prediction.window import Context, TextBefore, make_context, reach
 from likely.text.vocabulary import TokenIds
 
 ROOT = Path(__file__).parents[2]

@@ -10,14 +10,14 @@ import time
 import psutil
 
 from likely.benchmark.texts import CODE, PROSE
-from likely.model.language_model import load
+from likely.engines.loading import load
 from likely.models.sources import locate
-from likely.prediction.context import TextBefore, reach
 from likely.prediction.cursor import CursorOptions
 from likely.prediction.predictor import Predictor
+from likely.prediction.window import TextBefore, reach
 
 SCRIPT = PROSE + CODE
-OPTIONS = CursorOptions(k=10, mode="exact", document_start="auto")
+OPTIONS = CursorOptions(k=10, mode="exact", context_tokens=512, steady=True, document_start="auto")
 
 
 def main() -> None:
@@ -32,7 +32,7 @@ def main() -> None:
     for key in range(arguments.keys):
         turn, place = divmod(key, len(SCRIPT))
         text += SCRIPT[place : place + 1].encode() if place else f"\n{turn}\n".encode()
-        seen = text.decode()[-reach(OPTIONS.context_tokens) :].encode()
+        seen = text.decode()[-reach(768) :].encode()
         predictor.predict(TextBefore(seen, len(text) - len(seen)), OPTIONS)
         if (key + 1) % step == 0:
             private = process.memory_full_info().uss / 1e6

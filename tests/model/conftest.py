@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from likely.models import sources
-from likely.model.language_model import CausalLanguageModel, load
+from likely.engines.loading import CausalLanguageModel, load
 
 
 @pytest.fixture(scope="session")

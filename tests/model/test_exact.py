@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from likely.model.language_model import CausalLanguageModel, load
-from likely.prediction.context import TextBefore, make_context, reach
+from likely.engines.loading import CausalLanguageModel, load
 from likely.prediction.covering import Covered, cover_cursor, weigh_covers
 from likely.prediction.cursor import CursorOptions, Prediction, predict_at_cursor
+from likely.prediction.window import TextBefore, make_context, reach
 from likely.text.vocabulary import TokenIds
 
 PROSE = (

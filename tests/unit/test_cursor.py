@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from likely.prediction import covering
-from likely.prediction.context import Context, TextBefore
 from likely.prediction.covering import NEGLIGIBLE, Covered, cover_cursor, weigh_covers
 from likely.prediction.cursor import (
     CursorOptions,
@@ -22,6 +21,7 @@ from likely.prediction.cursor import (
     predict_at_cursor,
 )
 from likely.prediction.distribution import Candidate
+from likely.prediction.window import Context, TextBefore
 from likely.text.fragments import MAX_FRAGMENT
 from likely.text.vocabulary import TokenIds, Vocabulary
 from unit.tiny import (

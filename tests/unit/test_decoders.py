@@ -25,7 +25,7 @@ from transformers import (
 )
 
 from likely.models import language_model
-from likely.model.language_model import CausalLanguageModel, TreePasses, load
+from likely.engines.loading import CausalLanguageModel, TreePasses, load
 from likely.models.reporting import ModelError
 from likely.engines.transformers import TransformersPasses
 from likely.engines.local.weights import Weights

@@ -14,7 +14,7 @@ from likely.lsp.render import Answer
 from likely.prediction.covering import Method
 from likely.prediction.cursor import Prediction, Unit
 from likely.prediction.distribution import Candidate, TokenScore, percent
-from likely.prediction.scoring import TokenReading
+from likely.prediction.scoring import ScoredToken, TokenReading
 from likely.text.lines import PositionEncoding
 
 RICH = Client(
@@ -290,3 +290,25 @@ def test_the_next_token_table_has_the_rest() -> None:
     assert "| `⏎` | 10.00% | ████ |" in table
     assert "| all others | 50.00% |  |" in table
     assert "3.25 bits" in table
+
+
+def test_a_character_of_several_tokens_is_shown_with_their_sum() -> None:
+    tokens = tuple(
+        ScoredToken(data, TokenScore(token, p, math.log(p), rank, 6.5))
+        for data, token, p, rank in ((b"\xf0\x9f", 7, 0.5, 2), (b"\x98\x80", 8, 0.125, 1))
+    )
+    made = dataclasses.replace(
+        reading("😀".encode()), score=tokens[0].score, tokens=tokens, context_tokens=3
+    )
+    shown = render.hover(made, "a-model", vocabulary(), PLACE, RICH).contents
+    assert isinstance(shown, types.MarkupContent)
+    for row in (
+        "`😀` probability **6.25% (raw)** · surprisal 4.00 bits · 2 tokens",
+        "| `f0 9f` | 50.00% | 1.00 bits | 2 | 7 |",
+        "| `98 80` | 12.50% | 3.00 bits | 1 | 8 |",
+        "*raw: given the 3 tokens before it · `a-model`*",
+    ):
+        assert row in shown.value.splitlines()
+    plain = render.hover(made, "a-model", vocabulary(), PLACE, POOR).contents
+    assert isinstance(plain, types.MarkupContent)
+    assert "98 80       12.50%  3.00 bits     1   8" in plain.value.splitlines()

@@ -1,17 +1,19 @@
 """Scores of text that is already there."""
 
 import math
+import unicodedata
+from itertools import accumulate, pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from likely.prediction.context import DocumentStart, TextBefore, reach
 from likely.prediction.cursor import token_candidates
 from likely.prediction.distribution import score_token
-from likely.prediction.scoring import TokenReading, read_token
-from unit.tiny import PROSE, STYLES, WORLD, RandomModel, Style, texts, vocabulary
+from likely.prediction.scoring import ScoredToken, TokenReading, read_token
+from likely.prediction.window import DocumentStart, TextBefore, reading_reach
+from unit.tiny import CODE, PROSE, STYLES, WORLD, RandomModel, Style, texts, vocabulary
 
 GPT2_ALL, PREFIX_SPACE = STYLES[0], STYLES[1]
 MODEL = RandomModel(vocabulary(GPT2_ALL))
@@ -23,45 +25,49 @@ def read(
     *,
     model: RandomModel = MODEL,
     document_start: DocumentStart = "bos",
-    context_tokens: int = 200,
     k: int = 5,
 ) -> TokenReading | None:
     """The reading of the character at `place` in `text`."""
     data, after = text[:place].encode(), text[place:].encode()
-    start = max(0, len(data) - reach(context_tokens))
+    start = max(0, len(data) - reading_reach(model))
     while start > 0 and data[start] & 0xC0 == 0x80:
         start -= 1
-    before = TextBefore(data[start:], start)
-    return read_token(model, before, after, k, context_tokens, document_start)
+    return read_token(model, TextBefore(data[start:], start), after, k, document_start)
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(STYLES), texts)
-def test_every_character_has_the_token_that_covers_its_first_byte(style: Style, text: str) -> None:
+@example(STYLES[4], "a 😀é b")
+def test_every_character_has_the_tokens_that_make_it_up(style: Style, text: str) -> None:
+    if style.normalizes:
+        text = unicodedata.normalize("NFC", text)
     model = RandomModel(vocabulary(style))
     tokens = vocabulary(style).encode(text.encode())
-    spans, end = [], 0
-    for token in tokens:
-        spans.append((end, end + len(vocabulary(style).token_bytes(token))))
-        end = spans[-1][1]
+    ends = list(accumulate(len(vocabulary(style).token_bytes(token)) for token in tokens))
+    boundaries = {len(text[:place].encode()) for place in range(len(text) + 1)}
+    whole = [0, *(number + 1 for number, end in enumerate(ends) if end in boundaries)]
     for place in range(len(text)):
         offset = len(text[:place].encode())
-        index = next(i for i, (start, end) in enumerate(spans) if start <= offset < end)
-        sequence = (model.separator, *tokens[:index])
+        first, last = next((a, b) for a, b in pairwise(whole) if ends[b - 1] > offset)
+        rows = [model.row((model.separator, *tokens[:index])) for index in range(first, last)]
+        expected = token_candidates(vocabulary(style), rows[0], 5)
+        scores = [score_token(row, token) for row, token in zip(rows, tokens[first:], strict=False)]
+        data = [vocabulary(style).token_bytes(token) for token in tokens[first:last]]
         reading = read(text, place, model=model)
-        row = model.row(sequence)
-        expected = token_candidates(vocabulary(style), row, 5)
         assert reading is not None
         assert reading.rest == pytest.approx(1 - math.fsum(c.probability for c in expected))
+        assert reading.surprisal == pytest.approx(math.fsum(s.surprisal for s in scores))
         assert reading == TokenReading(
-            start=spans[index][0],
-            end=spans[index][1],
-            data=vocabulary(style).token_bytes(tokens[index]),
-            score=score_token(row, tokens[index]),
+            start=ends[first - 1] if first else 0,
+            end=ends[last - 1],
+            data=b"".join(data),
+            score=scores[0],
             expected=expected,
             rest=reading.rest,
-            context_tokens=len(sequence),
+            context_tokens=first + 1,
             separator_stood_in=False,
+            tokens=tuple(map(ScoredToken, data, scores)) if len(scores) > 1 else (),
+            before_text="<|endoftext|>",
         )
 
 
@@ -97,16 +103,51 @@ def test_a_prefix_space_is_no_part_of_the_document() -> None:
     assert reading.end == len(reading.data) - 1
 
 
-@pytest.mark.parametrize("document", [PROSE * 20, WORLD * 40], ids=["prose", "world"])
-def test_far_into_a_document_offsets_are_the_documents(document: str) -> None:
+@pytest.mark.parametrize("style", [GPT2_ALL, STYLES[2], STYLES[5]], ids=str)
+@pytest.mark.parametrize(
+    "document", [PROSE * 20, CODE * 20, WORLD * 40], ids=["prose", "code", "world"]
+)
+def test_far_into_a_document_a_token_follows_the_documents_own_tokens(
+    style: Style, document: str
+) -> None:
+    model: Any = RandomModel(vocabulary(style))
+    model.max_tokens = 128
     data = document.encode()
-    for place in range(len(document) - 300, len(document)):
-        reading = read(document, place, context_tokens=64)
-        assert reading is not None
+    tokens, ends = vocabulary(style).spans(data)
+    index_of = {end: number for number, end in enumerate([0, *ends])}
+    for place in range(len(document) - 300, len(document), 3):
         offset = len(document[:place].encode())
+        reading = read(document, place, model=model)
+        assert reading is not None
         assert reading.start <= offset < reading.end
         assert data[reading.start : reading.end] == reading.data
-        assert reading.context_tokens < 64
+        index = index_of[reading.start]
+        assert (
+            model.asked[-1 - max(0, len(reading.tokens) - 1)]
+            == (tokens[index - reading.context_tokens : index])
+        )
+        assert 56 <= reading.context_tokens <= 112
+
+
+def test_the_figures_of_a_token_do_not_depend_on_where_in_it_one_points() -> None:
+    model: Any = RandomModel(vocabulary(GPT2_ALL))
+    model.max_tokens = 32
+    readings: dict[int, TokenReading] = {}
+    for place in range(400, 900):
+        reading = read(PROSE * 4, place, model=model)
+        assert reading is not None
+        assert readings.setdefault(reading.start, reading) == reading
+
+
+def test_reading_on_uses_the_same_window_for_long() -> None:
+    model: Any = RandomModel(vocabulary(GPT2_ALL))
+    model.max_tokens = 512
+    document = PROSE * 20
+    firsts = set()
+    for place in range(len(document) - 1000, len(document), 7):
+        assert read(document, place, model=model) is not None
+        firsts.add(model.asked[-1][:20])
+    assert len(firsts) <= 6
 
 
 def test_text_far_beyond_the_token_is_not_looked_at() -> None:

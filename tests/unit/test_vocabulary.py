@@ -1,7 +1,9 @@
 """Tokens as bytes, for the kinds of tokenizers that there are."""
 
 import json
+import unicodedata
 from collections.abc import Callable
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
+from tokenizers import (
+    AddedToken,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+)
 
 from likely.text.vocabulary import Vocabulary, VocabularyError, show
 from unit.tiny import STYLES, OtherTokenizer, Style, definition, texts, vocabulary
@@ -28,6 +38,8 @@ def changed(change: Callable[[Tokenizer], object], style: Style = GPT2_ALL) -> V
 @given(styles, texts)
 def test_tokens_spell_the_text(style: Style, text: str) -> None:
     tokens = vocabulary(style).encode(text.encode())
+    if style.normalizes:
+        text = unicodedata.normalize("NFC", text)
     assert vocabulary(style).decode(tokens) == text.encode()
     assert not vocabulary(style).special.intersection(tokens)
 
@@ -96,11 +108,50 @@ def test_no_space_is_put_before_the_text() -> None:
     assert not vocabulary(GPT2_ALL).adds_prefix_space
 
 
-def test_text_is_not_normalized() -> None:
+@pytest.mark.parametrize(
+    ("text", "spelled"),
+    [
+        ("cafe\u0301 a", ["cafe\u0301", " a"]),
+        ("e\u0301e\u0301", ["e\u0301", "e\u0301"]),
+        ("\u212b plan", ["\u212b", " plan"]),
+        ("caf\u00e9 a", ["caf\u00e9", " a"]),
+    ],
+)
+def test_where_the_tokenizer_composes_ids_are_its_own_and_offsets_the_texts(
+    text: str, spelled: list[str]
+) -> None:
     made = vocabulary(QWEN_NFC)
     assert json.loads(definition(QWEN_NFC))["normalizer"] == {"type": "NFC"}
     assert made.exact
-    assert made.decode(made.encode("e\u0301".encode())) == "e\u0301".encode()
+    assert made.composes
+    tokens, ends = made.spans(text.encode())
+    composed = unicodedata.normalize("NFC", text)
+    assert tokens == made.encode(text.encode()) == OtherTokenizer(QWEN_NFC).encode(composed)
+    data = text.encode()
+    places = set(accumulate(len(piece.encode()) for piece in spelled))
+    assert places <= set(ends)
+    assert ends == sorted(ends)
+    assert ends[-1] == len(data)
+
+
+@pytest.mark.parametrize(
+    ("processor", "begins"),
+    [
+        (None, []),
+        (processors.ByteLevel(), []),
+        (processors.TemplateProcessing("$A <|endoftext|>", "$A $B", [("<|endoftext|>", 0)]), []),
+        (processors.TemplateProcessing("<|endoftext|> $A", "$A $B", [("<|endoftext|>", 0)]), [0]),
+    ],
+)
+def test_what_the_tokenizer_itself_puts_before_a_text(processor: Any, begins: list[int]) -> None:
+    def change(tokenizer: Tokenizer) -> None:
+        if processor is not None:
+            tokenizer.post_processor = processor
+
+    made = changed(change)
+    special = [made.id_of("<|endoftext|>")] * len(begins)
+    assert list(made.begins) == special
+    assert made.decode(made.encode(b"The plan")) == b"The plan"
 
 
 def test_lower_casing_is_more_than_bytes() -> None:

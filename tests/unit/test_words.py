@@ -5,9 +5,9 @@ import math
 import pytest
 
 from fakes import PHRASE, FakeModel
-from likely.prediction.context import TextBefore
 from likely.prediction.cursor import CursorOptions, Prediction, predict_at_cursor
 from likely.prediction.distribution import Candidate
+from likely.prediction.window import TextBefore
 from likely.prediction.words import continues_word, expand_words
 from unit.tiny import GPT2, STYLES, RandomModel, Style, vocabulary
 

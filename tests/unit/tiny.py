@@ -5,18 +5,17 @@ import unicodedata
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import regex  # type: ignore[import-untyped]
 from hypothesis import strategies as st
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from fakes import FakeModel
 from likely.prediction.protocol import LogProbabilities
 from likely.text.vocabulary import TokenIds, Vocabulary
+from oracle import Bpe
 
 GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 LLAMA3 = (
@@ -24,6 +23,7 @@ LLAMA3 = (
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 QWEN = LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
+QWEN35 = QWEN.replace(r"]?\p{L}+", r"]?[\p{L}\p{M}]+").replace(r"[^\s\p{L}", r"[^\s\p{L}\p{M}")
 
 PROSE = (
     "This weekend I plan to spend the day at the lake. They're sure it'll rain; she's not, and"
@@ -77,7 +77,7 @@ class Style:
     ignores_merges: bool = False
 
     def __str__(self) -> str:
-        name = {GPT2: "gpt2", LLAMA3: "llama3", QWEN: "qwen"}[self.pattern]
+        name = {GPT2: "gpt2", LLAMA3: "llama3", QWEN: "qwen", QWEN35: "qwen35"}[self.pattern]
         flags = [
             flag
             for flag in ("digits", "prefix_space", "normalizes", "ignores_merges")
@@ -96,6 +96,7 @@ STYLES = (
     Style(LLAMA3, "code", 120),
     Style(QWEN, "all", 220, normalizes=True),
     Style(QWEN, "world", 90, digits=True),
+    Style(QWEN35, "world", 120),
 )
 
 
@@ -136,71 +137,25 @@ _FUTURES = (*("", "a", "1", "!", "'", " ", "\n", "\t", "e", "l", "ve", "L", "中
 _FUTURES_OF_CUT = ("", "a", "1", "\n")
 
 
-class OtherTokenizer:
-    """Byte-level BPE written anew from its papers: `regex` patterns and a loop that merges.
+class OtherTokenizer(Bpe):
+    """The tokenizer of a style, made apart.
 
-    Slow and simple. A token sequence is canonical here by definition: it is what the first
-    pre-tokens of some text, cut where its bytes end, merge to; `_FUTURES` and all kinds of
-    completions of a cut character are tried as the text's end.
+    A token sequence is canonical here by definition: it is what the first pre-tokens of some
+    text, cut where its bytes end, merge to; `_FUTURES` and all kinds of completions of a cut
+    character are tried as the text's end.
     """
 
     def __init__(self, style: Style) -> None:
-        description = json.loads(definition(style))
-        letters = _byte_letters()
-        self.bytes_of: dict[int, bytes] = {}
-        for name, token in description["model"]["vocab"].items():
-            if name != "<|endoftext|>":
-                self.bytes_of[token] = bytes(letters[letter] for letter in name)
-        self.id_of = {data: token for token, data in self.bytes_of.items()}
-        pairs = [
-            tuple(pair.split(" ") if isinstance(pair, str) else pair)
-            for pair in description["model"]["merges"]
-        ]
-        self._ranks = {
-            tuple(bytes(letters[letter] for letter in part) for part in pair): rank
-            for rank, pair in enumerate(pairs)
-        }
-        # Python's \s has four control characters that the tokenizers' own does not have.
-        space, other = r"\p{White_Space}", r"\P{White_Space}"
-        self._pattern = regex.compile(style.pattern.replace(r"\s", space).replace(r"\S", other))
-        self._digits = style.digits
-        self._ignores_merges = style.ignores_merges
-        self._merged: dict[bytes, TokenIds] = {}
+        description = json.loads(definition(style))["model"]
+        names = {n: token for n, token in description["vocab"].items() if n != "<|endoftext|>"}
+        super().__init__(
+            names,
+            description["merges"],
+            [style.pattern],
+            digits=style.digits,
+            ignores_merges=style.ignores_merges,
+        )
         self._canonical: dict[bytes, frozenset[TokenIds]] = {}
-
-    def pre_tokens(self, text: str) -> list[str]:
-        parts = regex.findall(r"\p{N}|\P{N}+", text) if self._digits else [text]
-        return [found for part in parts for found in self._pattern.findall(part)]
-
-    def merge(self, pre_token: bytes) -> TokenIds:
-        if pre_token not in self._merged:
-            parts = [bytes([byte]) for byte in pre_token]
-            if self._ignores_merges and pre_token in self.id_of:
-                parts = [pre_token]
-            while True:
-                ranked = [
-                    (self._ranks[pair], place)
-                    for place, pair in enumerate(pairwise(parts))
-                    if pair in self._ranks
-                ]
-                if not ranked:
-                    break
-                _, place = min(ranked)
-                parts[place : place + 2] = [parts[place] + parts[place + 1]]
-            self._merged[pre_token] = tuple(self.id_of[part] for part in parts)
-        return self._merged[pre_token]
-
-    def encode(self, text: str) -> TokenIds:
-        return self._first_tokens(text, len(text.encode()))
-
-    def _first_tokens(self, text: str, length: int) -> TokenIds:
-        tokens: list[int] = []
-        for pre_token in self.pre_tokens(text):
-            piece = pre_token.encode()[:length]
-            length -= len(piece)
-            if piece:
-                tokens += self.merge(piece)
-        return tuple(tokens)
 
     def encodings(self, data: bytes) -> frozenset[TokenIds]:
         """All canonical encodings of `data`, whose last character may be cut."""
@@ -210,7 +165,7 @@ class OtherTokenizer:
             valid = whole.encode() + cut == data
             completions = _completions(cut) if cut else ("",)
             self._canonical[data] = frozenset(
-                self._first_tokens(whole + completion + future, len(data))
+                self.first_tokens(whole + completion + future, len(data))
                 for completion in (completions if valid else ())
                 for future in (_FUTURES_OF_CUT if cut else _FUTURES)
             )
@@ -241,18 +196,6 @@ class OtherTokenizer:
                         pending.append((tokens, left[len(spelled) :]))
                     else:
                         yield tokens
-
-
-def _byte_letters() -> dict[str, int]:
-    letters = {}
-    stand_in = 0x100
-    for byte in range(256):
-        if 0x21 <= byte <= 0x7E or 0xA1 <= byte <= 0xAC or byte >= 0xAE:
-            letters[chr(byte)] = byte
-        else:
-            letters[chr(stand_in)] = byte
-            stand_in += 1
-    return letters
 
 
 def _completions(cut: bytes) -> tuple[str, ...]:

@@ -4,19 +4,20 @@ import time
 from pathlib import Path
 from typing import Protocol
 
-from likely.model.language_model import CausalLanguageModel, load
+from likely.engines.loading import CausalLanguageModel, load
 from likely.benchmark.plain_transformers import PlainTransformers
-from likely.prediction.context import TextBefore, reach
 from likely.prediction.cursor import CursorOptions, Prediction
 from likely.prediction.predictor import Predictor
+from likely.prediction.window import TextBefore, reach
 
 K = 10
-OPTIONS = CursorOptions(mode="exact", k=K, document_start="auto")
+OPTIONS = CursorOptions(mode="exact", k=K, context_tokens=512, steady=True, document_start="auto")
+_REACH = reach(768)
 
 
 def text_before(text: bytes) -> TextBefore:
     """What the server hands to prediction: the last bytes, cut between characters."""
-    start = max(0, len(text) - reach(OPTIONS.context_tokens))
+    start = max(0, len(text) - _REACH)
     while start < len(text) and text[start] & 0xC0 == 0x80:
         start += 1
     return TextBefore(text[start:], start)

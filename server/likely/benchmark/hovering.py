@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from likely.benchmark.contenders import OPTIONS, Likely, text_before
+from likely.benchmark.contenders import OPTIONS, Likely
 from likely.benchmark.timing import Latency, latency, seconds_of
 from likely.benchmark.traces import Trace
 from likely.models.reporting import Progress
 from likely.prediction.scoring import read_token
+from likely.prediction.window import TextBefore, reading_reach
 
 _EXPECTED = 5
 _PLACES = 12
@@ -39,9 +40,11 @@ def measure_hovering(likely: Likely, traces: Sequence[Trace], progress: Progress
 
 
 def _hover(likely: Likely, text: bytes, after: bytes) -> float:
-    before, tokens = text_before(text), OPTIONS.context_tokens
+    size = reading_reach(likely.model)
+    start = _character_start(text, max(0, len(text) - size)) if len(text) > size else 0
+    before = TextBefore(text[start:], start)
     return seconds_of(
-        lambda: read_token(likely.model, before, after, _EXPECTED, tokens, OPTIONS.document_start)
+        lambda: read_token(likely.model, before, after, _EXPECTED, OPTIONS.document_start)
     )
 
 

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from likely.benchmark.floor import bytes_per_pass
 from likely.benchmark.llama import LlamaCpp
 from likely.benchmark.timing import MILLISECONDS, median_milliseconds, seconds_of
-from likely.model.language_model import CausalLanguageModel, load
+from likely.engines.loading import CausalLanguageModel, load
 from likely.benchmark.plain_transformers import PlainTransformers, write_random_distilgpt2
 
 PREFIX = 256

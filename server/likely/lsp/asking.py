@@ -2,19 +2,14 @@
 
 from likely.lsp.documents import Snapshot
 from likely.lsp.served_model import ServedModel
-from likely.prediction.context import TextBefore, reach
 from likely.prediction.cursor import CursorOptions
+from likely.prediction.window import TextBefore, steady_reach
 from likely.settings import Settings
 
 
-def context_tokens(settings: Settings, model: ServedModel) -> int:
-    """The size of the window: as set, at most what the model was made for."""
-    return min(settings.context_tokens, model.max_tokens)
-
-
 def bytes_needed(settings: Settings, model: ServedModel) -> int:
-    """How many bytes before a position can matter."""
-    return reach(context_tokens(settings, model))
+    """How many bytes before a cursor can matter."""
+    return steady_reach(model, settings.context_tokens)
 
 
 def text_before(snapshot: Snapshot) -> TextBefore:
@@ -22,7 +17,7 @@ def text_before(snapshot: Snapshot) -> TextBefore:
     return TextBefore(snapshot.before, snapshot.offset - len(snapshot.before))
 
 
-def options(settings: Settings, model: ServedModel) -> CursorOptions:
+def options(settings: Settings) -> CursorOptions:
     """What to propose at a cursor."""
     completion = settings.completion
     return CursorOptions(
@@ -31,6 +26,7 @@ def options(settings: Settings, model: ServedModel) -> CursorOptions:
         unit=completion.unit,
         top_p=completion.top_p,
         min_probability=completion.min_probability,
-        context_tokens=context_tokens(settings, model),
+        context_tokens=settings.context_tokens,
+        steady=True,
         document_start=settings.document_start,
     )

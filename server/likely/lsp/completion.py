@@ -19,7 +19,7 @@ async def complete(session: Session, params: types.CompletionParams) -> types.Co
     model = predictor.model
 
     snapshot = document.snapshot(params.position, asking.bytes_needed(settings, model))
-    text, options = asking.text_before(snapshot), asking.options(settings, model)
+    text, options = asking.text_before(snapshot), asking.options(settings)
 
     uri = params.text_document.uri
     prediction = await session.ask(

@@ -7,6 +7,7 @@ from lsprotocol import types
 from likely.lsp import asking, render
 from likely.lsp.session import Session
 from likely.prediction.scoring import read_token
+from likely.prediction.window import reading_reach
 
 
 async def hover(session: Session, params: types.HoverParams) -> types.Hover | None:
@@ -20,12 +21,13 @@ async def hover(session: Session, params: types.HoverParams) -> types.Hover | No
         return render.message(session.notice(), markdown=markdown)
     model = predictor.model
 
-    snapshot = document.snapshot(params.position, asking.bytes_needed(settings, model))
-    text, tokens = asking.text_before(snapshot), asking.context_tokens(settings, model)
+    needed = max(asking.bytes_needed(settings, model), reading_reach(model))
+    snapshot = document.snapshot(params.position, needed)
+    text = asking.text_before(snapshot)
     uri, edits = params.text_document.uri, document.edits
 
     if not snapshot.after:
-        options = replace(asking.options(settings, model), k=settings.hover.k, unit="token")
+        options = replace(asking.options(settings), k=settings.hover.k, unit="token")
         prediction = await session.ask(
             "hover",
             uri,
@@ -41,9 +43,7 @@ async def hover(session: Session, params: types.HoverParams) -> types.Hover | No
         "hover",
         uri,
         model,
-        lambda: read_token(
-            model, text, snapshot.after, settings.hover.k, tokens, settings.document_start
-        ),
+        lambda: read_token(model, text, snapshot.after, settings.hover.k, settings.document_start),
     )
     # The offsets belong to the text as it was.
     if reading is None or document.edits != edits:

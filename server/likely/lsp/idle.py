@@ -9,9 +9,9 @@ from likely.lsp import asking
 from likely.lsp.documents import Document
 from likely.lsp.served_model import ServedModel
 from likely.lsp.session import Session
-from likely.prediction.context import TextBefore
 from likely.prediction.cursor import CursorOptions
 from likely.prediction.predictor import FEW_ROWS, MAX_ROWS, Predictor
+from likely.prediction.window import TextBefore
 
 
 def prefill_beginning(session: Session, uri: str, document: Document) -> None:
@@ -19,7 +19,7 @@ def prefill_beginning(session: Session, uri: str, document: Document) -> None:
     if (predictor := session.predictor) is not None and session.settings.completion.enabled:
         beginning = document.beginning(asking.bytes_needed(session.settings, predictor.model))
         if beginning.strip():
-            options = asking.options(session.settings, predictor.model)
+            options = asking.options(session.settings)
             look_ahead_of(session, predictor, uri, TextBefore(beginning, 0), options)
 
 
@@ -27,7 +27,7 @@ def prefill_before(session: Session, uri: str, document: Document, at: types.Pos
     """Prepare for an answer where typing goes on after a jump."""
     if (predictor := session.predictor) is not None and session.settings.completion.enabled:
         snapshot = document.snapshot(at, asking.bytes_needed(session.settings, predictor.model))
-        options = asking.options(session.settings, predictor.model)
+        options = asking.options(session.settings)
         look_ahead_of(session, predictor, uri, asking.text_before(snapshot), options)
 
 

@@ -17,7 +17,7 @@ async def next_tokens(session: Session, params: types.TextDocumentPositionParams
     model = predictor.model
 
     snapshot = document.snapshot(params.position, asking.bytes_needed(settings, model))
-    text, options = asking.text_before(snapshot), asking.options(settings, model)
+    text, options = asking.text_before(snapshot), asking.options(settings)
 
     uri = params.text_document.uri
     prediction = await session.ask(

@@ -141,6 +141,8 @@ def hover(
 ) -> types.Hover:
     """Render what the model thought of a token, and what it expected in its place."""
     markdown = client.hover_markdown
+    if reading.tokens:
+        return types.Hover(contents=_several(reading, model, markdown), range=place)
     score = reading.score
     name = vocabulary.special_name(score.id) if score.id in vocabulary.special else ""
     shown = _code(name or show(reading.data), markdown)
@@ -165,6 +167,48 @@ def hover(
     if reading.separator_stood_in:
         blocks.append(_aside(_STOOD_IN, markdown))
     return types.Hover(contents=_content(blocks, markdown), range=place)
+
+
+def _several(reading: TokenReading, model: str, markdown: bool) -> types.MarkupContent:
+    """A character that is made of several tokens: the sum first, its tokens below."""
+    probability = f"{percent(reading.probability)} (raw)"
+    figures = (
+        f"{_code(show(reading.data), markdown)}"
+        f" probability {f'**{probability}**' if markdown else probability}"
+        f" · surprisal {reading.surprisal:.2f} bits · {len(reading.tokens)} tokens"
+    )
+    rows = [
+        ("token", "probability", "surprisal", "rank", "id"),
+        *(
+            (
+                _code(token.data.hex(" "), markdown),
+                percent(token.score.probability),
+                f"{token.score.surprisal:.2f} bits",
+                str(token.score.rank),
+                str(token.score.id),
+            )
+            for token in reading.tokens
+        ),
+    ]
+    if markdown:
+        tokens = _markdown_table(rows, ":--", "--:", "--:", "--:", "--:")
+    else:
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        tokens = "\n".join(
+            "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+            for row in rows
+        )
+    count = _count(reading.context_tokens, "token")
+    blocks = [
+        figures,
+        tokens,
+        "Given everything before it, the model expected here:",
+        _distribution(reading.expected, reading.rest, markdown),
+        _aside(f"raw: given the {count} before it · {_code(model, markdown)}", markdown),
+    ]
+    if reading.separator_stood_in:
+        blocks.append(_aside(_STOOD_IN, markdown))
+    return _content(blocks, markdown)
 
 
 def next_tokens(answer: Answer, *, markdown: bool) -> str:

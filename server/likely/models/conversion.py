@@ -27,6 +27,8 @@ from likely.models.checkpoint import (
     missing_tokenizer,
     read_config,
 )
+from likely.models.gguf_metadata import read_metadata
+from likely.models.gguf_tokenizer import is_byte_level, tokenizer_config, tokenizer_json
 from likely.models.reporting import (
     ModelError,
     ModelUnavailableError,
@@ -99,15 +101,14 @@ def _run_child(arguments: list[str], shown: str, folder: Path, progress: Progres
 
 def _convert(gguf: Path, folder: Path, shown: str, report: Report) -> None:
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     from likely.models import weights_file
 
     _read_gguf_once()
     report(f"Converting {shown}: tokenizer", None)
     source = {"gguf_file": gguf.name, "local_files_only": True}
-    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, **source)
-    tokenizer.save_pretrained(folder)
+    _write_tokenizer(gguf, folder, shown, source)
     report(f"Converting {shown}: weights", None)
     read: Any = AutoModelForCausalLM.from_pretrained(
         gguf.parent, dtype=torch.float32, output_loading_info=True, **source
@@ -142,6 +143,20 @@ def _convert(gguf: Path, folder: Path, shown: str, report: Report) -> None:
         {name: tensors[name] for name in weights_file.in_fusing_order(tensors)},
         lambda share: report(f"Converting {shown}: writing", share),
     )
+
+
+def _write_tokenizer(gguf: Path, folder: Path, shown: str, source: dict[str, Any]) -> None:
+    metadata = read_metadata(gguf)
+    if is_byte_level(metadata):
+        # Transformers' reader knows few names of pre-tokenizers, and takes GPT-2's for the rest.
+        text = tokenizer_json(metadata, shown)
+        (folder / TOKENIZER).write_text(text, encoding="utf-8")
+        config = json.dumps(tokenizer_config(metadata), ensure_ascii=False, indent=1)
+        (folder / "tokenizer_config.json").write_text(config, encoding="utf-8")
+        return
+    from transformers import AutoTokenizer
+
+    AutoTokenizer.from_pretrained(gguf.parent, **source).save_pretrained(folder)
 
 
 def _read_gguf_once() -> None:

@@ -27,6 +27,11 @@ class Candidate:
     logprob: float
 
     @property
+    def text(self) -> str:
+        """The insertion as text; U+FFFD stands for what is only part of a character."""
+        return self.insertion.decode(errors="replace")
+
+    @property
     def surprisal(self) -> float:
         """-log2 p, in bits."""
         return -self.logprob * BITS_PER_NAT
@@ -40,8 +45,9 @@ class Prediction:
     that the candidates are conditioned on, `fragment_probability` the model's probability of
     them given what stands before (None in raw mode). `residual`: for words, the mass that the
     search left unexpanded, by which a word's figure may be too low. `entropy` in bits, of the
-    next-token distribution (raw mode). `unknown_mass`: what the engine did not tell; where it
-    is not zero, entropy and the exact figures are lower bounds, and so is the rest of the order.
+    next-token distribution (raw mode). `before_text`: see `window.before_text`. `unknown_mass`:
+    what the engine did not tell; where it is not zero, the entropy and exact probabilities are
+    lower bounds.
     """
 
     candidates: tuple[Candidate, ...]
@@ -50,9 +56,9 @@ class Prediction:
     context_tokens: int
     fragment: bytes = b""
     fragment_probability: float | None = None
-    separator_stood_in: bool = False
     residual: float = 0.0
     entropy: float | None = None
+    before_text: str | None = ""
     unknown_mass: float = 0.0
 
 

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likely.prediction.candidates import Method
-from likely.prediction.context import Context, stand_in
 from likely.prediction.distribution import most_likely
 from likely.prediction.question import Distribution, LanguageModel, Need, Question
+from likely.prediction.window import Context, stand_in
 from likely.text.fragments import MAX_FRAGMENT, Cover, Fragments
 from likely.text.vocabulary import Ids, TokenIds, Vocabulary, is_whole
 
@@ -70,7 +70,7 @@ def cover_cursor(model: LanguageModel, context: Context) -> Covered:
     vocabulary = model.vocabulary
     if vocabulary.exact:
         fragments = fragments_of(vocabulary)
-        segments = fragments.segment(context.data)
+        segments = fragments.segment(vocabulary.normalized(context.data))
         fragment = segments.fragment
         if len(fragment) <= MAX_FRAGMENT:
             if not segments.base:

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from likely.prediction.candidates import Candidate, Prediction, make_candidate, rest_of
 from likely.prediction.characters import until_whole, with_whole_characters
-from likely.prediction.context import Context, TextBefore, make_context
 from likely.prediction.covering import (
     NEGLIGIBLE,
     Covered,
@@ -27,6 +26,13 @@ from likely.prediction.distribution import ranked_places
 from likely.prediction.options import CursorOptions
 from likely.prediction.question import Distribution, LanguageModel, Need, Question
 from likely.prediction.textbook import textbook
+from likely.prediction.window import (
+    Context,
+    TextBefore,
+    before_text,
+    make_context,
+    steady_context,
+)
 from likely.prediction.words import in_units, tokens_wanted
 from likely.text.vocabulary import Ids, TokenIds, Vocabulary, is_whole
 
@@ -45,8 +51,19 @@ def predict_at_cursor(
     model: LanguageModel, text: TextBefore, options: CursorOptions
 ) -> Question[Prediction]:
     """Propose continuations of `text`, with their probabilities."""
-    context = make_context(model, text, options.context_tokens, options.document_start)
+    context = context_before(model, text, options)
     return (yield from predict_in_context(model, context, options))[0]
+
+
+def context_before(
+    model: LanguageModel, text: TextBefore, options: CursorOptions, *, ahead: bool = False
+) -> Context:
+    """What the model sees of `text`; `ahead`: of a steady window, the one that comes next."""
+    tokens, document_start = options.context_tokens, options.document_start
+    if options.steady:
+        least = model.max_tokens if tokens is None else tokens
+        return steady_context(model, text, least, document_start, ahead=ahead)
+    return make_context(model, text, tokens, document_start)
 
 
 def predict_in_context(
@@ -70,20 +87,32 @@ def _exact(covered: Covered, options: CursorOptions) -> Question[tuple[Predictio
     distribution = yield from weigh_covers(covered)
     tokens, rows = yield from cursor_candidates(covered, distribution, tokens_wanted(options))
     candidates, residual = yield from in_units(covered.vocabulary, covered.prefix, tokens, options)
-    prefix_space = covered.context.prefix_space and covered.fragment.startswith(b" ")
-    hidden = prefix_space and len(covered.fragment) == len(covered.context.data)
+    fragment = _typed(covered)
+    prefix_space = covered.context.prefix_space and fragment.startswith(b" ")
+    hidden = prefix_space and len(fragment) == len(covered.context.data)
     prediction = Prediction(
         candidates=candidates,
         rest=rest_of(candidates),
         method=covered.method,
         context_tokens=len(covered.prefix) + len(covered.boundaries[0]),
-        fragment=covered.fragment[1:] if hidden else covered.fragment,
+        fragment=fragment[1:] if hidden else fragment,
         fragment_probability=math.exp(min(0.0, distribution.log_total)),
-        separator_stood_in=covered.context.separator_stood_in,
         residual=residual,
+        before_text=before_text(covered.vocabulary, covered.context),
         unknown_mass=distribution.unknown_mass,
     )
     return prediction, Weighed(covered, distribution, rows)
+
+
+def _typed(covered: Covered) -> bytes:
+    """The fragment as it was typed, where the tokenizer composes what was not."""
+    text, fragment = covered.context.data, covered.fragment
+    if text.endswith(fragment):
+        return fragment
+    for start in range(len(text) - 1, -1, -1):
+        if is_whole(text[start:]) and covered.vocabulary.normalized(text[start:]) == fragment:
+            return text[start:]
+    return b""
 
 
 def cursor_candidates(

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -161,19 +162,22 @@ def score_token(distribution: Distribution, token: int) -> TokenScore:
 
 def ranked(distribution: Distribution) -> Iterator[int]:
     """The known tokens, likeliest first, ties by id."""
-    first = 0
-    while block := distribution.top(first + _BLOCK)[first:]:
+    first, known = 0, _BLOCK
+    while block := distribution.top(known)[first:]:
         yield from block
-        first += _BLOCK
+        # Whoever looks far down the list shall not sort it a thousand times.
+        first, known = known, 2 * known
 
 
-def ranked_places(figures: NDArray[np.floating]) -> Iterator[int]:
+def ranked_places(figures: NDArray[np.floating[Any]]) -> Iterator[int]:
     """Places in the order of their figures, largest first, ties by place."""
-    for first in range(0, len(figures), _BLOCK):
-        yield from most_likely(figures, first + _BLOCK)[first:]
+    first, known = 0, _BLOCK
+    while first < len(figures):
+        yield from most_likely(figures, known)[first:]
+        first, known = known, 2 * known
 
 
-def most_likely(figures: NDArray[np.floating], count: int) -> list[int]:
+def most_likely(figures: NDArray[np.floating[Any]], count: int) -> list[int]:
     """The places of the `count` largest figures, largest first, ties by place."""
     count = min(count, len(figures))
     if count == 0:

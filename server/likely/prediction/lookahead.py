@@ -10,11 +10,11 @@ from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from likely.prediction.candidates import Prediction
-from likely.prediction.context import Context, TextBefore, make_context
-from likely.prediction.cursor import predict_in_context
+from likely.prediction.cursor import context_before, predict_in_context
 from likely.prediction.next_bytes import next_bytes
 from likely.prediction.options import CursorOptions
 from likely.prediction.question import LanguageModel, Question, one
+from likely.prediction.window import Context, TextBefore
 
 _LEAST = 0.005
 """Texts less likely to be typed than this are not looked at."""
@@ -44,7 +44,7 @@ class Answers:
 
     def answer(self, text: TextBefore, options: CursorOptions) -> Question[_Answer]:
         """A prediction, and what may be typed next."""
-        context = make_context(self.model, text, options.context_tokens, options.document_start)
+        context = context_before(self.model, text, options)
         answer = self._kept.get((context, options))
         if answer is None:
             prediction, weighed = yield from predict_in_context(self.model, context, options)
@@ -96,12 +96,8 @@ class LookAhead:
     def _next_window(self) -> Question[None]:
         """The end of the window that will be next, once this one has grown full."""
         model, options = self._answers.model, self._options
-        now, soon = (
-            make_context(
-                model, self._text, options.context_tokens, options.document_start, ahead=ahead
-            )
-            for ahead in (False, True)
-        )
+        now = context_before(model, self._text, options)
+        soon = context_before(model, self._text, options, ahead=True)
         if soon.start != now.start:
             sequence = soon.head + model.vocabulary.encode(soon.data)
             if sequence:

@@ -4,11 +4,11 @@ from itertools import islice
 
 from likely.prediction.candidates import Candidate, Prediction, make_candidate, rest_of
 from likely.prediction.characters import until_whole, with_whole_characters
-from likely.prediction.context import Context, stand_in
 from likely.prediction.covering import any_neighbour
 from likely.prediction.distribution import ranked
 from likely.prediction.options import CursorOptions
 from likely.prediction.question import Distribution, LanguageModel, Question, one
+from likely.prediction.window import Context, before_text, stand_in
 from likely.prediction.words import in_units, tokens_wanted
 from likely.text.vocabulary import Vocabulary
 
@@ -43,9 +43,9 @@ def textbook(
         rest=rest_of(candidates),
         method="raw",
         context_tokens=len(sequence),
-        separator_stood_in=context.separator_stood_in,
         residual=residual,
         entropy=row.entropy,
+        before_text=before_text(vocabulary, context),
         unknown_mass=row.unknown_mass,
     )
 

@@ -86,6 +86,8 @@ class Fragments:
         tail = text[start:]
         pieces = self._pieces(tail.decode())
         last = _first_unstable(pieces)
+        while self._vocabulary.composes and last > 0 and _combines(pieces[last][0]):
+            last -= 1  # a mark yet to be typed may go between this one and its letter
         if last == 0 and start > 0:
             return None
         length = start + sum(len(piece.encode()) for piece in pieces[:last])
@@ -306,6 +308,10 @@ def _first_unstable(pieces: list[str]) -> int:
     if last > 0 and pieces[last - 1] == "'" and len(pieces[last]) == 1:
         last -= 1
     return max(last, 0)
+
+
+def _combines(character: str) -> bool:
+    return unicodedata.category(character)[0] == "M"
 
 
 def _futures(text: str) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """Tokens as bytes: id <-> bytes, prefix search, and how a token is shown."""
 
+import itertools
 import json
 import unicodedata
 from bisect import bisect_left
@@ -10,17 +11,34 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, processors
 
 TokenIds = tuple[int, ...]
 Ids = NDArray[np.int64]
 
-# Pre-tokenizer patterns whose look-ahead `fragments.py` knows: GPT-2's own is built into the
-# ByteLevel pre-tokenizer; these are Llama 3's and Qwen's (they differ in how digits group).
+CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+
+
+def word_pattern(digits: str, *, marks: bool = False) -> str:
+    """The pre-tokenizer pattern of Llama 3 and Qwen, which differ in how `digits` group.
+
+    `marks`: combining marks belong to the words they stand in, as in Qwen 3.5.
+    """
+    letters, also = (r"[\p{L}\p{M}]", r"\p{M}") if marks else (r"\p{L}", "")
+    return (
+        rf"{CONTRACTIONS}|[^\r\n\p{{L}}\p{{N}}]?{letters}+|{digits}"
+        rf"| ?[^\s\p{{L}}{also}\p{{N}}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    )
+
+
+# Pre-tokenizer patterns whose look-ahead `fragments.py` knows; GPT-2's own is built into the
+# ByteLevel pre-tokenizer.
 _KNOWN_PATTERNS = frozenset(
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|" + digits + rest
-    for digits in (r"\p{N}{1,3}", r"\p{N}")
-    for rest in (r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",)
+    [
+        word_pattern(r"\p{N}{1,3}"),
+        word_pattern(r"\p{N}"),
+        word_pattern(r"\p{N}", marks=True),
+    ]
 )
 _VISIBLE = {" ": "·", "\n": "⏎", "\r": "␍", "\t": "⇥", "\u00a0": "⍽", "\u3000": "□"}
 
@@ -57,6 +75,8 @@ class Vocabulary:
     ordinary text. `byte_level` says that the tokens' bytes concatenate to exactly the text
     (byte-level BPE); `exact` says, on top, that the pre-tokenizer is one whose boundaries
     `fragments.py` can reason about; `has_bytes` is False where no bytes can be told at all.
+    `composes`: text is put into Unicode's form NFC first (Qwen), so that the bytes are those of
+    the composed text. `begins`: the tokens that the tokenizer itself puts before every text.
     """
 
     def __init__(self, definition: str, *, size: int | None = None) -> None:
@@ -66,13 +86,12 @@ class Vocabulary:
         self.adds_prefix_space = _adds_prefix_space(description)
         added = {int(token["id"]): token for token in description["added_tokens"]}
         markers = [t for t in added.values() if not t["special"] and _is_marker(t["content"])]
-        if self.byte_level and (self.adds_prefix_space or description["normalizer"] or markers):
-            # What stands before a document is `documentStart`'s matter, and NFC (Qwen) would
-            # make bytes that are not in the document; normalized text is tokenized alike.
+        self.composes = self.byte_level and description["normalizer"] is not None
+        if self.byte_level and (self.adds_prefix_space or markers):
+            # A space before a document is `documentStart`'s matter.
             for member in _members(description["pre_tokenizer"]):
                 if member["type"] == "ByteLevel":
                     member["add_prefix_space"] = False
-            description["normalizer"] = None
             # Qwen's <tool_call> and the like are no text either, special by name or not.
             for token in markers:
                 token["special"] = True
@@ -81,6 +100,9 @@ class Vocabulary:
         tokenizer.encode_special_tokens = True
         tokenizer.no_truncation()
         tokenizer.no_padding()
+        self.begins = _begins(tokenizer)
+        # Others trim the offsets of tokens.
+        tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
         self._tokenizer = tokenizer
         self._model = tokenizer.model
         self.special = frozenset(i for i, token in added.items() if token["special"])
@@ -117,6 +139,26 @@ class Vocabulary:
         """Tokenize; special tokens in `text` are text, bytes that are no UTF-8 become U+FFFD."""
         encoding = self._tokenizer.encode(text.decode(errors="replace"), add_special_tokens=False)
         return tuple(encoding.ids)
+
+    def spans(self, text: bytes) -> tuple[TokenIds, list[int]]:
+        """The tokens of `text`, and the offsets in it at which they end."""
+        if self.composes and self.normalized(text) != text:
+            return self._spans_of_composed(text.decode(errors="replace"))
+        tokens = self.encode(text)
+        return tokens, list(itertools.accumulate(len(self._bytes[token]) for token in tokens))
+
+    def _spans_of_composed(self, text: str) -> tuple[TokenIds, list[int]]:
+        encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        offset_of = [0, *itertools.accumulate(len(character.encode()) for character in text)]
+        # A token ends where the next one begins: of tokens that share a character, the last has it.
+        starts = [*(start for start, _ in encoding.offsets[1:]), len(text)]
+        return tuple(encoding.ids), [offset_of[end] for end in itertools.accumulate(starts, max)]
+
+    def normalized(self, text: bytes) -> bytes:
+        """`text` as its tokens spell it (byte-level BPE only): composed where `composes`."""
+        if not self.composes or text.isascii():
+            return text
+        return str(self._tokenizer.normalizer.normalize_str(text.decode(errors="replace"))).encode()
 
     def merge(self, pre_token: bytes) -> TokenIds:
         """Tokenize one pre-token as it stands (byte-level BPE only); it may be cut anywhere."""
@@ -234,6 +276,17 @@ def _adds_prefix_space(description: Mapping[str, Any]) -> bool:
     return any(
         member["type"] == "ByteLevel" and member["add_prefix_space"]
         for member in _members(description["pre_tokenizer"])
+    )
+
+
+def _begins(tokenizer: Tokenizer) -> TokenIds:
+    """The special tokens that the post-processor puts before a text."""
+    encoding = tokenizer.encode("a")
+    return tuple(
+        token
+        for token, _ in itertools.takewhile(
+            lambda pair: pair[1], zip(encoding.ids, encoding.special_tokens_mask, strict=True)
+        )
     )
 
 

@@ -1,4 +1,4 @@
-"""A scripted language model over a small vocabulary, for tests of logic and of the server."""
+"""A scripted engine over a small vocabulary, for tests of logic and of the server."""
 
 import math
 import time
@@ -8,7 +8,9 @@ from functools import cache
 import numpy as np
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-from likely.prediction.protocol import LogProbabilities
+from likely.engines.engine import Work
+from likely.prediction.distribution import Dense
+from likely.prediction.question import Distribution, LanguageModel
 from likely.text.vocabulary import TokenIds, Vocabulary
 
 Script = Mapping[str, Mapping[str, float]]
@@ -44,8 +46,8 @@ def vocabulary() -> Vocabulary:
     return Vocabulary(tokenizer.to_str())
 
 
-class FakeModel:
-    """A language model that says what its script says.
+class ScriptedEngine:
+    """An engine that says what its script says.
 
     The script's longest key that the text ends with decides ("" is the empty text alone); what
     it leaves of the mass is spread evenly. `during` runs in the middle of every pass.
@@ -56,55 +58,56 @@ class FakeModel:
         script: Script = SCRIPT,
         *,
         name: str = "fake",
-        during: Callable[["FakeModel"], None] = lambda _model: None,
+        during: Callable[["ScriptedEngine", Work], None] = lambda _engine, _work: None,
     ) -> None:
-        self.name = name
-        self.vocabulary = vocabulary()
-        self.max_tokens = 256
-        self.separator = next(iter(self.vocabulary.special))
-        self.poll: Callable[[], None] = lambda: None
-        self.owner: Hashable = None
+        own = vocabulary()
+        self.model = LanguageModel(name, own, 256, next(iter(own.special)))
+        self.description = f"{name} · script"
+        self.rows_computed = 0
         self.released: list[Hashable] = []
         self.asked: list[TokenIds] = []
         self._script = script
         self._during = during
-        self._rows: dict[str, LogProbabilities] = {}
+        self._rows: dict[str, Dense] = {}
 
-    def log_probabilities(self, sequences: Sequence[TokenIds]) -> list[LogProbabilities]:
-        self.asked += sequences
-        self._during(self)
-        self.poll()
-        return [self._row(self.vocabulary.decode(s).decode(errors="replace")) for s in sequences]
-
-    def knows(self, sequence: TokenIds) -> bool:
-        return sequence in self.asked
+    def distributions(self, prefixes: Sequence[TokenIds], work: Work) -> list[Distribution]:
+        assert all(prefixes), "a model cannot be asked about nothing"
+        self.asked += prefixes
+        self.rows_computed += len(prefixes)
+        self._during(self, work)
+        work.poll()
+        return [self.row(prefix) for prefix in prefixes]
 
     def release(self, owner: Hashable) -> None:
         self.released.append(owner)
 
-    def _row(self, text: str) -> LogProbabilities:
+    def clear(self) -> None:
+        self.asked.clear()
+
+    def row(self, prefix: TokenIds) -> Distribution:
+        text = self.model.vocabulary.decode(prefix).decode(errors="replace")
         known = [key for key in self._script if text.endswith(key) and bool(key) == bool(text)]
         key = max(known, key=len, default="(any other text)")
         if key not in self._rows:
             scripted = self._script.get(key, {})
-            size = len(self.vocabulary)
+            size = len(self.model.vocabulary)
             left = (1 - math.fsum(scripted.values())) / (size - len(scripted))
             row = np.full(size, math.log(left), dtype=np.float32)
             for token, probability in scripted.items():
-                (token_id,) = self.vocabulary.encode(token.encode())
+                (token_id,) = self.model.vocabulary.encode(token.encode())
                 row[token_id] = math.log(probability)
             row.setflags(write=False)
-            self._rows[key] = row
+            self._rows[key] = Dense(row)
         return self._rows[key]
 
 
-def slowly(seconds: float) -> Callable[[FakeModel], None]:
-    """A pass that takes so long, unless it is abandoned."""
+def slowly(seconds: float) -> Callable[[ScriptedEngine, Work], None]:
+    """A pass that takes so long, unless it is interrupted."""
 
-    def during(model: FakeModel) -> None:
+    def during(_engine: ScriptedEngine, work: Work) -> None:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            model.poll()
+            work.poll()
             time.sleep(0.005)
 
     return during

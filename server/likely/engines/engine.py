@@ -12,7 +12,9 @@ from likely.prediction.question import (
     Distribution,
     LanguageModel,
     Need,
+    Passage,
     Question,
+    Scores,
 )
 from likely.text.vocabulary import TokenIds
 
@@ -81,6 +83,10 @@ class Engine(Protocol):
         """
         ...
 
+    def scores(self, passage: Passage, work: Work) -> Scores:
+        """The scores of a passage, computed some rows at a time. Raises `Interrupted`."""
+        ...
+
     def release(self, owner: Hashable) -> None:
         """Free what was computed on behalf of `owner`."""
         ...
@@ -93,7 +99,7 @@ class Engine(Protocol):
 class OpenQuestion(Generic[T]):
     """A question on its way: what it needs now, or its answer once it is done."""
 
-    need: Need
+    need: Need | Passage
     answer: T
 
     def __init__(self, question: Question[T]) -> None:
@@ -101,11 +107,11 @@ class OpenQuestion(Generic[T]):
         self._question = question
         self._advance(lambda: next(question))
 
-    def supply(self, distributions: Sequence[Distribution]) -> None:
-        """Go on with the distributions that were needed, in the order of the need."""
-        self._advance(lambda: self._question.send(distributions))
+    def supply(self, supplied: Sequence[Distribution] | Scores) -> None:
+        """Go on with what was needed."""
+        self._advance(lambda: self._question.send(supplied))
 
-    def _advance(self, resume: Callable[[], Need]) -> None:
+    def _advance(self, resume: Callable[[], Need | Passage]) -> None:
         try:
             self.need = resume()
         except StopIteration as end:
@@ -140,7 +146,7 @@ class Driver:
         """Ask until the answer is there. Raises `Interrupted`."""
         open_question = OpenQuestion(question)
         while not open_question.done:
-            open_question.supply(self._distributions(open_question.need, work))
+            open_question.supply(self._supply(open_question.need, work))
         return open_question.answer
 
     def steps(self, question: Question[T], work: Work = NOBODY) -> Steps[T]:
@@ -149,10 +155,10 @@ class Driver:
         while not open_question.done:
             yield
             try:
-                distributions = self._distributions(open_question.need, work)
+                supplied = self._supply(open_question.need, work)
             except Interrupted:
                 continue
-            open_question.supply(distributions)
+            open_question.supply(supplied)
         return open_question.answer
 
     def work_through(self, agenda: Agenda, max_rows: int, work: Work = NOBODY) -> Steps[None]:
@@ -163,17 +169,17 @@ class Driver:
         waiting: list[OpenQuestion[None]] = []
         computed = 0
         while computed < max_rows:
-            lacking = dict.fromkeys(p for w in waiting for p in self._missing(w.need.prefixes))
+            lacking = dict.fromkeys(p for w in waiting for p in self._missing(_need(w).prefixes))
             while len(lacking) < _TOGETHER and (question := agenda.next()) is not None:
                 open_question = OpenQuestion(question)
                 self._go_on(open_question)
                 if not open_question.done:
                     waiting.append(open_question)
-                    lacking |= dict.fromkeys(self._missing(open_question.need.prefixes))
+                    lacking |= dict.fromkeys(self._missing(_need(open_question).prefixes))
                 yield
             if not lacking:
                 return
-            riders = (prefix for w in waiting for prefix in w.need.riders)
+            riders = (prefix for w in waiting for prefix in _need(w).riders)
             try:
                 computed += len(
                     self._compute(list(lacking), riders, _TOGETHER - len(lacking), work)
@@ -200,17 +206,21 @@ class Driver:
     def _go_on(self, open_question: OpenQuestion[T]) -> None:
         """Take a question as far as it goes without a pass."""
         while not open_question.done:
-            found = [self.at_hand(prefix) for prefix in open_question.need.prefixes]
+            found = [self.at_hand(prefix) for prefix in _need(open_question).prefixes]
             distributions = [distribution for distribution in found if distribution is not None]
             if len(distributions) < len(found):
                 return
             open_question.supply(distributions)
 
-    def _distributions(self, need: Need, work: Work) -> list[Distribution]:
+    def _supply(self, need: Need | Passage, work: Work) -> Sequence[Distribution] | Scores:
         """What is needed, by a pass with its riders where not all of it is at hand."""
-        found = {prefix: self.at_hand(prefix) for prefix in need.prefixes}
-        missing = [prefix for prefix, distribution in found.items() if distribution is None]
-        if missing:
+        if isinstance(need, Passage):
+            return self.engine.scores(need, work)
+        found: dict[TokenIds, Distribution] = {}
+        for prefix in need.prefixes:
+            if (distribution := self.at_hand(prefix)) is not None:
+                found[prefix] = distribution
+        if missing := self._missing(need.prefixes):
             found |= self._compute(missing, need.riders, _RIDERS, work)
         return [found[prefix] for prefix in need.prefixes]
 
@@ -231,6 +241,13 @@ class Driver:
         for prefix, distribution in fresh.items():
             self._kept[prefix] = _Kept(distribution, work.owner)
         return fresh
+
+
+def _need(open_question: OpenQuestion[T]) -> Need:
+    """What a question of an agenda needs; passages are too long to be looked ahead."""
+    if isinstance(open_question.need, Passage):
+        raise TypeError("a question on an agenda cannot ask for scores")
+    return open_question.need
 
 
 @dataclass(frozen=True, slots=True)

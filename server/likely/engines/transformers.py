@@ -8,9 +8,14 @@ import torch
 from torch import Tensor
 
 from likely.engines.engine import Work
-from likely.engines.softmax import next_token_distributions, use_threads
+from likely.engines.softmax import (
+    ROWS_TOGETHER,
+    Scorer,
+    next_token_distributions,
+    use_threads,
+)
 from likely.models.reporting import ModelError, first_line
-from likely.prediction.question import Distribution, LanguageModel
+from likely.prediction.question import Distribution, LanguageModel, Passage, Scores
 from likely.text.vocabulary import TokenIds
 
 
@@ -63,32 +68,46 @@ class TransformersEngine:
         use_threads(self._threads)
         with torch.inference_mode():
             rows = [self._logits(prefix, work.poll) for prefix in prefixes]
-            return next_token_distributions(torch.stack(rows))
+            return next_token_distributions(torch.cat(rows))
 
-    def _logits(self, prefix: TokenIds, poll: Callable[[], None]) -> Tensor:
-        """Raw logits after a prefix; shape (vocabulary size,)."""
+    def scores(self, passage: Passage, work: Work) -> Scores:
+        """See `Engine`."""
+        use_threads(self._threads)
+        scorer = Scorer(passage)
+        tokens = passage.tokens
+        with torch.inference_mode():
+            for end in range(passage.start, len(tokens) + 1, ROWS_TOGETHER):
+                last = min(end + ROWS_TOGETHER - 1, len(tokens))
+                scorer.add(self._logits(tokens[:last], work.poll, last - end + 1))
+        return scorer.scores()
+
+    def _logits(self, prefix: TokenIds, poll: Callable[[], None], count: int = 1) -> Tensor:
+        """Raw logits after a prefix and those shorter by 1, ..., count - 1 tokens, shortest first.
+
+        Shape (count, vocabulary size).
+        """
         poll()
-        known, cache = self._reusable(prefix)
+        known, cache = self._reusable(prefix, len(prefix) - count)
         self._branch = None  # a pass changes the cache in place
         self.rows_computed += len(prefix) - known
         answer = self._modules.run(
             input_ids=torch.tensor([prefix[known:]], device=self._modules.device),
             past_key_values=cache,
             use_cache=True,
+            logits_to_keep=count,
         )
         if answer.get("past_key_values") is not None:
             self._branch = (prefix, answer.past_key_values)
-        row: Tensor = answer.logits[0, -1].float()
-        return row
+        rows: Tensor = answer.logits[0, -count:].float()
+        return rows
 
-    def _reusable(self, prefix: TokenIds) -> tuple[int, Any]:
-        """How many tokens of `prefix` the branch holds, and its cache cut back to them."""
+    def _reusable(self, prefix: TokenIds, most: int) -> tuple[int, Any]:
+        """How many tokens of `prefix` the branch holds, `most` at most, and its cache cut back."""
         if self._branch is None:
             return 0, None
         tokens, cache = self._branch
         shared = 0
-        # At least one token must go through the model to give logits.
-        for old, new in zip(tokens, prefix[:-1], strict=False):
+        for old, new in zip(tokens, prefix[:most], strict=False):
             if old != new:
                 break
             shared += 1

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from likely.prediction.candidates import Candidate, make_candidate, merged
 from likely.prediction.covering import Neighbours
 from likely.prediction.distribution import ranked
-from likely.prediction.question import Distribution, Need, Question
+from likely.prediction.question import Distribution, Question, distributions_after
 from likely.text.vocabulary import Ids, TokenIds, Vocabulary, is_whole
 
 _MAX_EXTENSIONS = 8
@@ -68,7 +68,7 @@ def with_whole_characters(
         if not batch:
             break
         budget -= len(batch)
-        rows = yield Need([prefix + candidate.ids for candidate in batch])
+        rows = yield from distributions_after([prefix + candidate.ids for candidate in batch])
         for candidate, row in zip(batch, rows, strict=True):
             for longer in _extended(vocabulary, candidate, row, neighbours, fragment):
                 if is_whole(longer.insertion):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from likely.prediction.candidates import Method
 from likely.prediction.distribution import most_likely
-from likely.prediction.question import Distribution, LanguageModel, Need, Question
+from likely.prediction.question import Distribution, LanguageModel, Question, distributions_after
 from likely.prediction.window import Context, stand_in
 from likely.text.fragments import MAX_FRAGMENT, Cover, Fragments
 from likely.text.vocabulary import Ids, TokenIds, Vocabulary, is_whole
@@ -145,7 +145,7 @@ def weigh_covers(covered: Covered, negligible: float = NEGLIGIBLE) -> Question[C
         heads = list(weighing.missing)
         # What cannot be judged yet may be needed; the boundary is asked for next, nearly always.
         uncertain = [covered.prefix + head for head in (covered.boundaries[0], *weighing.unjudged)]
-        rows = yield Need(
+        rows = yield from distributions_after(
             [covered.prefix + head for head in heads],
             chain(uncertain, riders(covered, distribution)),
         )

@@ -24,7 +24,7 @@ from likely.prediction.covering import (
 )
 from likely.prediction.distribution import ranked_places
 from likely.prediction.options import CursorOptions
-from likely.prediction.question import Distribution, LanguageModel, Need, Question
+from likely.prediction.question import Distribution, LanguageModel, Question, distributions_after
 from likely.prediction.textbook import textbook
 from likely.prediction.window import (
     Context,
@@ -149,7 +149,7 @@ def cursor_candidates(
     boundaries = _boundaries_that_matter(covered, distribution, listed, k, negligible)
     rows: dict[TokenIds, Distribution] = {}
     if boundaries:
-        found = yield Need(
+        found = yield from distributions_after(
             [covered.prefix + boundary for boundary in boundaries], riders(covered, distribution)
         )
         rows.update(zip(boundaries, found, strict=True))

@@ -107,7 +107,7 @@ class Sparse:
 
     def top(self, count: int) -> list[int]:
         """See `Distribution`."""
-        return self._ids[most_likely(self._logs, count)].tolist()
+        return [int(i) for i in self._ids[most_likely(self._logs, count)]]
 
     def rank(self, token: int) -> int:
         """See `Distribution`."""

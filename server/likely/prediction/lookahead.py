@@ -13,7 +13,7 @@ from likely.prediction.candidates import Prediction
 from likely.prediction.cursor import context_before, predict_in_context
 from likely.prediction.next_bytes import next_bytes
 from likely.prediction.options import CursorOptions
-from likely.prediction.question import LanguageModel, Question, one
+from likely.prediction.question import LanguageModel, Question, distribution_after
 from likely.prediction.window import Context, TextBefore
 
 _LEAST = 0.005
@@ -101,7 +101,7 @@ class LookAhead:
         if soon.start != now.start:
             sequence = soon.head + model.vocabulary.encode(soon.data)
             if sequence:
-                yield from one(sequence)
+                yield from distribution_after(sequence)
 
 
 def _next_texts(

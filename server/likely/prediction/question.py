@@ -1,14 +1,15 @@
 """Questions: prediction that yields what it needs and never calls a model.
 
 A question is a generator. It yields a `Need`, the token prefixes whose next-token distributions
-it cannot go on without, receives those distributions in the same order, and returns its answer.
-Who computes them, whether they are at hand and how long they take is for its driver to know
+it cannot go on without, and receives those distributions in the same order; or a `Passage` whose
+tokens are to be scored, and receives the scores; and it returns its answer. Who computes them,
+whether they are at hand and how long they take is for its driver to know
 (`likely.engines.engine`). This is the sans-I/O pattern of h11 and wsproto, applied to inference.
 """
 
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,15 +93,63 @@ class Need:
     riders: Iterable[TokenIds] = ()
 
 
-Question = Generator[Need, Sequence[Distribution], T]
+@dataclass(frozen=True, slots=True, eq=False)
+class Passage:
+    """Tokens that are there, and what of them a question goes on with: `Scores`.
+
+    Those from `start` (at least 1) on are scored, each given all of `tokens` before it; `top` is
+    how many of the likeliest tokens in the place of each are wanted. `sets` are sets of ids, as
+    rows of zeros and ones, shape (number of sets, vocabulary size), whose probability as a whole
+    is wanted, also after the last token.
+    """
+
+    tokens: TokenIds
+    start: int
+    top: int
+    sets: NDArray[np.float32]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Scores:
+    """What the model thought of the n tokens of a passage that are scored.
+
+    `logprobs` (natural), `ranks` and `entropies` (bits) have shape (n,), see `Distribution`;
+    `top_ids` and `top_logprobs` (n, top), likeliest first; `set_probabilities` (n + 1, number of
+    sets), in the place of each token and after the last. `unknown_mass`: see `Distribution`;
+    shape (n,).
+    """
+
+    logprobs: NDArray[np.float32]
+    ranks: NDArray[np.int64]
+    entropies: NDArray[np.float64]
+    top_ids: NDArray[np.int64]
+    top_logprobs: NDArray[np.float32]
+    set_probabilities: NDArray[np.float32]
+    unknown_mass: NDArray[np.float32]
 
 
-def one(prefix: TokenIds) -> Question[Distribution]:
+# What is sent answers what was yielded: distributions a `Need`, `Scores` a `Passage`.
+Question = Generator[Need | Passage, Any, T]
+
+
+def distributions_after(
+    prefixes: Sequence[TokenIds], riders: Iterable[TokenIds] = ()
+) -> Question[Sequence[Distribution]]:
+    """The distributions after prefixes, in their order; see `Need`."""
+    distributions: Sequence[Distribution] = yield Need(prefixes, riders)
+    return distributions
+
+
+def distribution_after(prefix: TokenIds) -> Question[Distribution]:
     """The distribution after one prefix."""
-    (distribution,) = yield Need((prefix,))
+    (distribution,) = yield from distributions_after((prefix,))
     return distribution
+
+
+def scores_of(passage: Passage) -> Question[Scores]:
+    """The scores of a passage."""
+    scores: Scores = yield passage
+    return scores
 
 
 class Agenda(Protocol):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from likely.prediction.candidates import Candidate
 from likely.prediction.distribution import BITS_PER_NAT, TokenScore, score_token
-from likely.prediction.question import LanguageModel, Need, Question
+from likely.prediction.question import LanguageModel, Question, distributions_after
 from likely.prediction.textbook import token_candidates
 from likely.prediction.window import (
     Context,
@@ -101,7 +101,7 @@ def read_token(
             return None
     sequence = context.head + place.preceding
     prefixes = [sequence + place.tokens[:count] for count in range(len(place.tokens))]
-    rows = yield Need(prefixes)
+    rows = yield from distributions_after(prefixes)
     expected = token_candidates(model.vocabulary, rows[0], k)
     scored = [
         ScoredToken(model.vocabulary.token_bytes(token), score_token(row, token))

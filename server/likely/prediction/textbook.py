@@ -7,7 +7,7 @@ from likely.prediction.characters import until_whole, with_whole_characters
 from likely.prediction.covering import any_neighbour
 from likely.prediction.distribution import ranked
 from likely.prediction.options import CursorOptions
-from likely.prediction.question import Distribution, LanguageModel, Question, one
+from likely.prediction.question import Distribution, LanguageModel, Question, distribution_after
 from likely.prediction.window import Context, before_text, stand_in
 from likely.prediction.words import in_units, tokens_wanted
 from likely.text.vocabulary import Vocabulary
@@ -24,7 +24,7 @@ def textbook(
     sequence = context.head + tokens
     if not sequence:
         return Prediction((), 1.0, "raw", 0)
-    row = yield from one(sequence)
+    row = yield from distribution_after(sequence)
     k = tokens_wanted(options)
     if options.whole_characters:
         listed = until_whole(vocabulary, row, k, lambda ids: any_neighbour((), b"", ids))
@@ -50,9 +50,7 @@ def textbook(
     )
 
 
-def token_candidates(
-    vocabulary: Vocabulary, row: Distribution, k: int
-) -> tuple[Candidate, ...]:
+def token_candidates(vocabulary: Vocabulary, row: Distribution, k: int) -> tuple[Candidate, ...]:
     """The `k` likeliest tokens that are text, likeliest first, ties by id."""
     tokens = islice((token for token in ranked(row) if vocabulary.is_text[token]), k)
     return tuple([_token_candidate(vocabulary, row, token) for token in tokens])

@@ -16,7 +16,7 @@ import numpy as np
 from likely.prediction.candidates import Candidate
 from likely.prediction.distribution import most_likely
 from likely.prediction.options import CursorOptions
-from likely.prediction.question import Distribution, Need, Question
+from likely.prediction.question import Distribution, Question, distributions_after
 from likely.text.vocabulary import Ids, TokenIds, Vocabulary, is_whole
 
 _MAX_ROWS = 24
@@ -80,7 +80,7 @@ def expand_words(
                 break
             batch.append(heapq.heappop(heap)[3])
         budget -= len(batch)
-        rows = yield Need([prefix + candidate.ids for candidate in batch])
+        rows = yield from distributions_after([prefix + candidate.ids for candidate in batch])
         for candidate, row in zip(batch, rows, strict=True):
             residual += _expand(heap, vocabulary, candidate, row)
     residual += math.fsum(item[3].probability for item in heap if not item[2])

@@ -138,6 +138,19 @@ class PrefixCache:
             slots.append(path[-1])
         return tree.hidden[torch.tensor(slots, device=tree.hidden.device)]
 
+    def along(
+        self, sequence: TokenIds, first: int, poll: Callable[[], None], owner: Hashable
+    ) -> Tensor:
+        """Final hidden states after the first `first`, first + 1, ... tokens of a sequence.
+
+        Shape (len(sequence) - first + 1, width).
+        """
+        tree = self._choose(sequence, owner)
+        self._extend(tree, [sequence], poll)
+        ((_, path),) = tree.walk([sequence])
+        tree.touch(path)
+        return tree.hidden[torch.tensor(path[first - 1 :], device=tree.hidden.device)]
+
     def _holds(self, sequences: Sequence[TokenIds]) -> bool:
         """Whether one slab has room for all of them, what they share counted once."""
         shared = _shared(sequences)

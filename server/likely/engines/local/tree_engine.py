@@ -7,8 +7,13 @@ import torch
 from likely.engines.engine import Work
 from likely.engines.local.decoders import Decoder
 from likely.engines.local.prefix_cache import PrefixCache
-from likely.engines.softmax import next_token_distributions, use_threads
-from likely.prediction.question import Distribution, LanguageModel
+from likely.engines.softmax import (
+    ROWS_TOGETHER,
+    Scorer,
+    next_token_distributions,
+    use_threads,
+)
+from likely.prediction.question import Distribution, LanguageModel, Passage, Scores
 from likely.text.vocabulary import TokenIds
 
 
@@ -43,6 +48,17 @@ class TreeEngine:
             # The hidden states are kept, so that this is no loss; the head takes as long as layers.
             work.poll()
             return next_token_distributions(self._decoder.logits(hidden))
+
+    def scores(self, passage: Passage, work: Work) -> Scores:
+        """See `Engine`."""
+        use_threads(self._threads)
+        scorer = Scorer(passage)
+        with torch.inference_mode():
+            hidden = self._cache.along(passage.tokens, passage.start, work.poll, work.owner)
+            for rows in torch.split(hidden, ROWS_TOGETHER):
+                work.poll()
+                scorer.add(self._decoder.logits(rows))
+        return scorer.scores()
 
     def release(self, owner: Hashable) -> None:
         """See `Engine`."""

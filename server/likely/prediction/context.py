@@ -85,6 +85,18 @@ def stand_in(model: LanguageModel, context: Context) -> Context:
     return Context((model.separator,), context.data, context.start, context.prefix_space, True)
 
 
+def before_text(model: LanguageModel, context: Context) -> str | None:
+    """What stands before the document's text: a token's name, "a space", or "" for nothing.
+
+    None where the window begins inside the document.
+    """
+    if context.head:
+        return "".join([model.vocabulary.special_name(token) for token in context.head])
+    if context.prefix_space:
+        return "a space"
+    return "" if context.start == 0 else None
+
+
 def window_start(
     vocabulary: Vocabulary, text: TextBefore, context_tokens: int, *, ahead: bool = False
 ) -> int:

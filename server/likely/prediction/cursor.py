@@ -20,6 +20,7 @@ from likely.prediction.context import (
     Context,
     DocumentStart,
     TextBefore,
+    before_text,
     make_context,
     stand_in,
 )
@@ -79,7 +80,7 @@ class Prediction:
     that the candidates are conditioned on, `fragment_probability` the model's probability of
     them given what stands before (None in raw mode). `residual`: for words, the mass that the
     search left unexpanded, by which a word's figure may be too low. `entropy` in bits, of the
-    next-token distribution (raw mode).
+    next-token distribution (raw mode). `before_text`: see `context.before_text`.
     """
 
     candidates: tuple[Candidate, ...]
@@ -89,6 +90,7 @@ class Prediction:
     fragment: bytes = b""
     fragment_probability: float | None = None
     separator_stood_in: bool = False
+    before_text: str | None = ""
     residual: float = 0.0
     entropy: float | None = None
 
@@ -138,6 +140,7 @@ def predict_raw(model: LanguageModel, context: Context, options: CursorOptions) 
         method="raw",
         context_tokens=len(sequence),
         separator_stood_in=context.separator_stood_in,
+        before_text=before_text(model, context),
         residual=residual,
         entropy=entropy(row),
     )
@@ -215,6 +218,7 @@ def _answer(
         fragment=covered.fragment[1:] if hidden else covered.fragment,
         fragment_probability=math.exp(min(0.0, distribution.log_total)),
         separator_stood_in=covered.context.separator_stood_in,
+        before_text=before_text(model, covered.context),
         residual=residual,
     )
 

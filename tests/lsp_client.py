@@ -40,9 +40,10 @@ def _vscode() -> types.ClientCapabilities:
 
 @dataclass(frozen=True)
 class Profile:
-    """An editor: its name and what it can do."""
+    """An editor: its name, what it calls itself and what it can do."""
 
     name: str
+    title: str
     capabilities: types.ClientCapabilities
     encoding: str
 
@@ -50,9 +51,9 @@ class Profile:
         return self.name
 
 
-VSCODE = Profile("vscode", _vscode(), "utf-16")
-NEOVIM = Profile("neovim", pytest_lsp.client_capabilities("neovim@v0.11.0"), "utf-8")
-MINIMAL = Profile("minimal", types.ClientCapabilities(), "utf-16")
+VSCODE = Profile("vscode", "Visual Studio Code", _vscode(), "utf-16")
+NEOVIM = Profile("neovim", "Neovim", pytest_lsp.client_capabilities("neovim@v0.11.0"), "utf-8")
+MINIMAL = Profile("minimal", "minimal", types.ClientCapabilities(), "utf-16")
 PROFILES = (VSCODE, NEOVIM, MINIMAL)
 
 
@@ -249,7 +250,7 @@ async def start_session(client: Client, profile: Profile, options: Any) -> None:
             types.InitializeParams(
                 capabilities=copy.deepcopy(profile.capabilities),
                 initialization_options=options,
-                client_info=types.ClientInfo(profile.name),
+                client_info=types.ClientInfo(profile.title),
             )
         ),
         PATIENCE,

@@ -16,6 +16,7 @@ import click
 from likely import __version__
 from likely.benchmark import MEASUREMENTS
 from likely.model.reporting import ModelError, ModelUnavailableError
+from likely.text.escaping import line
 
 if TYPE_CHECKING:
     from likely.lsp.served_model import ListedModel, Progress, ServedModel
@@ -55,7 +56,7 @@ def main() -> NoReturn:
 
 
 def _fail(message: str, status: int) -> int:
-    click.echo(f"likely: {' '.join(message.split())}", err=True)
+    click.echo(f"likely: {line(message)}", err=True)
     return status
 
 
@@ -141,8 +142,8 @@ def predict(
 
     table = next_tokens.predict(data, k, mode=mode, **options)
     if as_json:
-        line = json.dumps(table.to_dict(), ensure_ascii=False) + "\n"
-        sys.stdout.buffer.write(line.encode())
+        found = json.dumps(table.to_dict(), ensure_ascii=False) + "\n"
+        sys.stdout.buffer.write(found.encode())
         return
     from likely.terminal import print_table
 
@@ -166,6 +167,7 @@ def list_models() -> None:
     """List the models that are cached, and some that could be."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from likely.model import sources
     from likely.model.reporting import size_text
@@ -176,7 +178,8 @@ def list_models() -> None:
     grid.add_column("what")
     for entry in sources.list_models():
         size = size_text(entry.size) if entry.size is not None else "yes"
-        grid.add_row(entry.name, size if entry.cached else "-", entry.detail)
+        shown = size if entry.cached else "-"
+        grid.add_row(Text(line(entry.name)), shown, Text(line(entry.detail)))
     Console(highlight=False).print(grid)
 
 
@@ -190,7 +193,7 @@ def fetch(model: str, revision: str | None) -> None:
 
     with showing_progress() as progress:
         folder = sources.fetch(model, revision=revision, progress=progress)
-    click.echo(f"{model} is ready in {folder}", err=True)
+    click.echo(line(f"{model} is ready in {folder}"), err=True)
 
 
 @models.command()
@@ -201,7 +204,7 @@ def remove(model: str) -> None:
 
     if not sources.remove(model):
         raise ModelError(f"{model} is not cached: `likely models` lists what is")
-    click.echo(f"{model} is removed", err=True)
+    click.echo(line(f"{model} is removed"), err=True)
 
 
 @models.command()
@@ -228,11 +231,11 @@ def doctor(model: str, device: str, threads: int | None) -> None:
 
     problems = []
     for finding in examine(model, device, threads):
-        click.echo(f"{finding.subject:<16} {finding.value}")
+        click.echo(f"{finding.subject:<16} {line(finding.value)}")
         if finding.problem:
             problems.append(finding.problem)
     for problem in problems:
-        click.echo(f"wrong: {problem}")
+        click.echo(f"wrong: {line(problem)}")
     if problems:
         sys.exit(_FAILED)
     click.echo("nothing is wrong")

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from likely.prediction.context import DocumentStart, TextBefore, reach
 from likely.prediction.cursor import CursorOptions, Prediction, predict_at_cursor
-from likely.prediction.distribution import Candidate, percent
+from likely.prediction.distribution import Candidate, percent, standing_before
 from likely.terminal import Row, TokenTable, plain_table, showing_progress
+from likely.text.escaping import line
 from likely.text.vocabulary import show
 
 if TYPE_CHECKING:
@@ -71,14 +72,14 @@ class NextTokens(Sequence[Candidate]):
     def caption(self) -> str:
         """Say in one line what the figures are."""
         made = self.prediction
-        parts = [self.model, made.method]
+        parts = [line(self.model), made.method]
         if made.fragment_probability is not None:
             fragment = show(made.fragment) or "nothing"
             parts.append(f"given {fragment} ({percent(made.fragment_probability)})")
         tokens = made.context_tokens
         parts.append(f"{tokens} token{'' if tokens == 1 else 's'} of context")
-        if made.separator_stood_in:
-            parts.append("the document separator stands before the text")
+        if before := standing_before(made.before_text):
+            parts.append(before)
         if made.entropy is not None:
             parts.append(f"entropy {made.entropy:.2f} bits")
         return " · ".join(parts)
@@ -91,13 +92,12 @@ class NextTokens(Sequence[Candidate]):
             "mode": self.mode,
             "text": self.text.decode(errors="replace"),
             "context_tokens": made.context_tokens,
+            "before_text": made.before_text,
         }
         if self.mode == "exact":
             found["method"] = made.method
             found["fragment"] = made.fragment.decode(errors="replace")
             found["fragment_probability"] = made.fragment_probability
-        if made.separator_stood_in:
-            found["separator_stood_in"] = True
         found["candidates"] = [
             {
                 "rank": rank,

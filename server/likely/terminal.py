@@ -23,6 +23,8 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
+from likely.text.escaping import line
+
 if TYPE_CHECKING:
     from likely.model.reporting import Progress
 
@@ -69,7 +71,7 @@ def plain_table(table: TokenTable, *, width: int = _PLAIN_WIDTH, blocks: bool = 
     output = io.StringIO()
     console = Console(file=output, width=width, highlight=False, color_system=None)
     _print(table, console, blocks=blocks)
-    return "\n".join(line.rstrip() for line in output.getvalue().splitlines())
+    return "\n".join(row.rstrip() for row in output.getvalue().splitlines())
 
 
 @contextmanager
@@ -85,7 +87,7 @@ def showing_progress() -> Iterator[Progress]:
         return
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
         TimeElapsedColumn(),
@@ -95,6 +97,7 @@ def showing_progress() -> Iterator[Progress]:
 
         def report(message: str, fraction: float | None) -> None:
             nonlocal step
+            message = line(message)
             if message != step.message:
                 step.end()
                 step = _Step(bar, message)
@@ -127,7 +130,7 @@ def _logged() -> Progress:
         nonlocal last
         if message != last and time.monotonic() - began > _PATIENCE_SECONDS:
             last = message
-            print(message, file=sys.stderr, flush=True)  # noqa: T201
+            print(line(message), file=sys.stderr, flush=True)  # noqa: T201
 
     return report
 
@@ -148,7 +151,7 @@ def _print(table: TokenTable, console: Console, *, blocks: bool) -> None:
         grid.add_row(
             str(row.rank),
             Text(row.token, style="bold"),
-            row.ids,
+            Text(row.ids, style="dim"),
             row.percent,
             Text(_bar(row.bar, length, blocks), style="cyan"),
         )

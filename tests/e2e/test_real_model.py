@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from lsprotocol import types
 
+import tiny_models
 from likely.model import sources
-from lsp_client import REAL_SERVER, URI, VSCODE, Client, connected, detail, shown
+from lsp_client import REAL_SERVER, URI, VSCODE, Client, connected, detail, eventually, shown
 
 PHRASE = "This weekend I plan to"
 LINUX_MAPS = Path("/proc/self/maps").exists()
@@ -133,17 +134,26 @@ async def test_initialize_is_answered_before_anything_heavy_is_imported() -> Non
     assert answered <= 1.5 * imported, f"{answered:.2f} s against {imported:.2f} s"
 
 
+async def test_what_a_models_files_say_is_no_link_in_a_message(tmp_path: Path) -> None:
+    link = "[Fix it](command:workbench.action.terminal.new)"
+    folder = tiny_models.write_llama(tmp_path / "model", model_type=link)
+    async with connected(VSCODE, REAL_SERVER, settings={"model": str(folder)}) as client:
+        client.open(PHRASE, URI)
+        await eventually(lambda: bool(client.messages))
+        (message,) = client.messages
+        assert "unknown architecture [Fix it] (command:workbench" in message.message
+        hover = await client.hover(0, 0)
+        assert hover
+        assert isinstance(hover.contents, types.MarkupContent)
+        assert "\\[Fix it\\](command" in hover.contents.value
+
+
 async def test_a_missing_model_is_a_message_that_names_it() -> None:
     settings: dict[str, Any] = {"model": "/nowhere/model", "offline": True}
     async with connected(VSCODE, REAL_SERVER, settings=settings) as client:
         client.open(PHRASE, URI)
 
-        async def said() -> bool:
-            await asyncio.sleep(0.1)
-            return bool(client.messages)
-
-        while not await said():
-            pass
+        await eventually(lambda: bool(client.messages))
         (message,) = client.messages
         assert "/nowhere/model" in message.message
         assert "\n" not in message.message

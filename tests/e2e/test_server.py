@@ -101,6 +101,39 @@ async def test_loading_is_shown_and_answers_are_empty_until_the_model_is_there()
         assert (last["state"], last["model"]) == ("ready", "slow-to-load")
 
 
+async def test_what_a_model_is_called_is_live_nowhere() -> None:
+    hostile = "missing [Fix it](command:workbench.action.terminal.new) $(rocket)\n\n# <b>x</b>\x1b"
+    options = {"likelyStatus": True}
+    async with connected(settings={"model": hostile}, options=options) as client:
+        client.open(PHRASE)
+        await eventually(lambda: bool(client.messages))
+        await eventually(lambda: client.statuses[-1]["state"] == "error")
+        titles: list[str] = []
+        for bar in client.progress_reports.values():
+            steps: list[Any] = list(bar)
+            titles += [
+                step.title for step in steps if isinstance(step, types.WorkDoneProgressBegin)
+            ]
+        shown = [*titles, *(message.message for message in client.messages)]
+        shown += [status[name] for status in client.statuses for name in ("model", "message")]
+        assert any("Fix it" in text for text in shown)
+        for text in shown:
+            assert "](" not in text
+            assert "$(" not in text
+            assert text.isprintable()
+        hover = text_of(await client.hover(0, 0))
+        table = (await client.request("likely/nextTokens", hover_at(0, 0))).markdown
+        for markdown in (hover, table):
+            assert "\\[Fix it\\](command:" in markdown
+            assert "\\<b\\>" in markdown
+            assert "\n" not in markdown
+
+
+def hover_at(line: int, character: int) -> types.TextDocumentPositionParams:
+    place = types.Position(line, character)
+    return types.TextDocumentPositionParams(types.TextDocumentIdentifier(URI), place)
+
+
 async def test_status_is_sent_only_to_clients_that_know_it() -> None:
     async with connected(settings=FAKE) as client:
         client.open(PHRASE)
@@ -186,7 +219,9 @@ async def test_hover_reads_the_token_under_the_position(profile: Profile) -> Non
         # Past a line's last character: its line end. Past the text: what may come next.
         assert "⏎" in text_of(await client.hover(0, 99)).splitlines()[0]
         assert "all others" in text_of(await client.hover(7, 7)).replace("|", "")
-        assert "probability" in text_of(await client.hover(1, 99)).splitlines()[0]
+        next_tokens = text_of(await client.hover(1, 99)).splitlines()
+        assert (next_tokens[0] == "```text") == (profile is NEOVIM)
+        assert "probability" in next_tokens[profile is NEOVIM]
 
 
 async def test_the_next_token_table_and_the_models_can_be_asked_for() -> None:

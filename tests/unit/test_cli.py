@@ -116,9 +116,28 @@ def test_predict_in_exact_mode_tells_the_fragment(run: Run, llama: str) -> None:
     assert "fragment_probability" in found
 
 
-def test_predict_on_nothing_says_that_the_separator_stood_in(run: Run, llama: str) -> None:
-    assert json.loads(run("predict", "", "--json", "--model", llama).out)["separator_stood_in"]
-    assert "separator" in run("predict", "", "--model", llama).out
+@pytest.mark.parametrize(
+    ("text", "start", "before", "says"),
+    [
+        ("to", "none", "", "nothing before the text"),
+        ("to", "bos", "<|endoftext|>", "<|endoftext|> before the text"),
+        ("to", "auto", "<|endoftext|>", "<|endoftext|> before the text"),
+        ("to", "space", "a space", "a space before the text"),
+        (" to", "space", "", "nothing before the text"),
+        ("", "none", "<|endoftext|>", "<|endoftext|> before the text"),
+        ("to be or not " * 100, "none", None, "32 tokens of context"),
+    ],
+)
+def test_predict_says_what_stands_before_the_text(
+    run: Run, llama: str, text: str, start: str, before: str | None, says: str
+) -> None:
+    arguments = ["predict", text, "--model", llama, "--document-start", start]
+    if before is None:
+        arguments += ["--context-tokens", "32"]
+    assert json.loads(run(*arguments, "--json").out)["before_text"] == before
+    caption = run(*arguments).out.splitlines()[-1]
+    assert ("before the text" in caption) == (before is not None)
+    assert before is None or f" of context · {says} · " in caption
 
 
 def test_document_start_makes_a_difference(run: Run, llama: str) -> None:
@@ -208,6 +227,35 @@ def test_an_interruption_is_one_line_and_status_1(
     done = run("models", "path", "smollm2-135m")
     assert done.status == 1
     assert "interrupted" in done.err
+
+
+HOSTILE = "\x1b]0;owned\x07[red]x[/red]\n[Fix it](command:x)" + "y" * 5000
+
+
+@pytest.mark.parametrize("command", [["predict", "x", "--model"], ["doctor", "--model"]])
+def test_what_a_models_files_say_cannot_speak_to_the_terminal(
+    run: Run, tmp_path: Path, command: list[str]
+) -> None:
+    folder = tiny_models.write_llama(tmp_path / "hostile", model_type=HOSTILE)
+    done = run(*command, str(folder))
+    said = done.out + done.err
+    assert "⟨1B⟩]0;owned⟨7⟩[red]x[/red] [Fix it]" in said
+    assert "\x1b" not in said
+    assert "\x07" not in said
+    assert max(map(len, said.splitlines())) < 1000
+
+
+def test_a_models_name_is_no_markup(
+    run: Run, llama: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "[red]x\x1b"
+    folder.symlink_to(llama)
+    assert "[red]x⟨1B⟩ · raw" in run("predict", "x", "--model", str(folder)).out
+    entry = sources.ModelEntry("[red]org/name\x1b", "[bold]it", cached=False)
+    monkeypatch.setattr(sources, "list_models", lambda: [entry])
+    listed = run("models").out
+    assert "[red]org/name⟨1B⟩" in listed
+    assert "[bold]it" in listed
 
 
 # --- models, doctor, serve ------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import math
 import re
+from html import escape
 
 import pytest
 
@@ -44,7 +45,15 @@ def test_it_is_a_sequence_of_candidates() -> None:
 
 def test_the_dictionary_follows_the_contract_in_raw_mode() -> None:
     found = table().to_dict()
-    assert list(found) == ["model", "mode", "text", "context_tokens", "candidates", "rest"]
+    assert list(found) == [
+        "model",
+        "mode",
+        "text",
+        "context_tokens",
+        "before_text",
+        "candidates",
+        "rest",
+    ]
     assert found["text"] == "I plan to"
     assert found["candidates"][0] == {
         "rank": 1,
@@ -66,11 +75,20 @@ def test_the_dictionary_follows_the_contract_in_exact_mode() -> None:
     assert found["fragment_probability"] == 0.01
 
 
-def test_a_separator_that_stood_in_is_told_everywhere() -> None:
-    made = table(separator_stood_in=True)
-    assert made.to_dict()["separator_stood_in"] is True
-    assert "separator" in str(made)
-    assert "separator" in made._repr_html_()
+@pytest.mark.parametrize(
+    ("before", "says"),
+    [
+        ("<|endoftext|>", "5 tokens of context · <|endoftext|> before the text"),
+        ("a space", "5 tokens of context · a space before the text"),
+        ("", "5 tokens of context · nothing before the text"),
+        (None, "5 tokens of context · entropy"),
+    ],
+)
+def test_what_stands_before_the_text_is_told_everywhere(before: str | None, says: str) -> None:
+    made = table(before_text=before)
+    assert made.to_dict()["before_text"] == before
+    assert says in str(made)
+    assert escape(says) in made._repr_html_()
 
 
 def test_it_becomes_a_data_frame() -> None:
@@ -94,7 +112,9 @@ def test_as_text_its_columns_are_aligned_and_its_bars_in_proportion() -> None:
     assert bars[0] == 2 * bars[1] == 4 * bars[2]
     assert lines[4].endswith("<0.01%  ▏")
     assert lines[5].split() == ["rest", "12.50%"]
-    assert lines[6] == "fake · raw · 5 tokens of context · entropy 1.75 bits"
+    assert lines[6] == (
+        "fake · raw · 5 tokens of context · nothing before the text · entropy 1.75 bits"
+    )
     assert max(map(len, lines)) <= 80
 
 

@@ -161,6 +161,8 @@ WEIGHTS = "model.safetensors"
         (lambda f: (f / "config.json").write_text("[]"), "no model configuration"),
         (lambda f: write_config(f, model_type=None), "names no model_type"),
         (lambda f: write_config(f, model_type="zzz"), "unknown architecture zzz"),
+        (lambda f: write_config(f, model_type={"a": 1}), "names no model_type"),
+        (lambda f: write_config(f, model_type="zzz", architectures=7), "unknown architecture zzz"),
         (
             lambda f: write_config(f, model_type="zzz", auto_map={"AutoModel": "m.M"}),
             "needs Python code of its own",

@@ -79,9 +79,10 @@ class LikelyServer(LanguageServer):
 
     def open_session(self, params: types.InitializeParams) -> None:
         """Take note of the client, its options and its capabilities."""
-        client = client_of(params.capabilities)
         options = params.initialization_options
         extras = cast("dict[str, Any]", options) if isinstance(options, dict) else {}
+        name = params.client_info.name if params.client_info else ""
+        client = client_of(params.capabilities, name, extras.get("markdownTables"))
         command = extras.get("suggestCommand")
         encoding = types.PositionEncodingKind(self.workspace.position_encoding).value
         documents = Documents(cast("PositionEncoding", encoding))

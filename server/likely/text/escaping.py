@@ -13,8 +13,9 @@ _LONGEST_LINE = 800
 _UNSEEN = frozenset(("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"))
 _JOINER = "\u200d"
 """What makes one emoji of several."""
-# CommonMark 0.31, 2.4: any ASCII punctuation character may be backslash-escaped.
-_PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
+# What CommonMark 0.31 and GitHub's extension of it give a meaning: emphasis, code, links, HTML,
+# entities, tables; headings, lists and rules where a line begins; addresses that stand alone.
+_MARKS = re.compile(r"[\\`*_\[\]<>&|~@]|^[-+=#]|(?<=^\d)[.)]|:(?=//)|(?<=www)\.", re.IGNORECASE)
 # What VS Code makes links of in messages, and icons in its status bar.
 _LIVE = re.compile(r"\](?=\()|\$(?=\()")
 
@@ -39,7 +40,7 @@ def message(text: str) -> str:
 
 def markdown(text: str) -> str:
     """One line that Markdown shows as it stands."""
-    return _PUNCTUATION.sub(r"\\\g<0>", line(text))
+    return _MARKS.sub(r"\\\g<0>", line(text))
 
 
 def code(text: str) -> str:

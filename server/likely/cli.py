@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import click
+from click.core import ParameterSource
 
 from likely import __version__
 from likely.benchmark import MEASUREMENTS
@@ -20,6 +21,7 @@ from likely.text.escaping import line
 
 if TYPE_CHECKING:
     from likely.lsp.served_model import ListedModel, Progress, ServedModel
+    from likely.prediction.context import DocumentStart
     from likely.settings import Settings
 
 _OK, _FAILED, _BAD_INPUT = 0, 1, 2
@@ -56,8 +58,13 @@ def main() -> NoReturn:
 
 
 def _fail(message: str, status: int) -> int:
-    click.echo(f"likely: {line(message)}", err=True)
+    _note(message)
     return status
+
+
+def _note(message: str) -> None:
+    """Say something beside the answer."""
+    click.echo(f"likely: {line(message)}", err=True)
 
 
 def _model_options(command: Command) -> Command:
@@ -126,21 +133,44 @@ def commands(context: click.Context) -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @_model_options
+@click.pass_context
 def predict(
-    text: str, k: int, mode: Literal["raw", "exact"], as_json: bool, **options: Any
+    context: click.Context,
+    /,
+    text: str,
+    k: int,
+    mode: Literal["raw", "exact"],
+    as_json: bool,
+    document_start: DocumentStart,
+    context_tokens: int,
+    **options: Any,
 ) -> None:
     """Show the most likely next tokens after TEXT.
 
-    TEXT "-" reads standard input as it is, a line end at its end included.
+    TEXT "-" reads standard input, without the line end that `echo` puts at its end.
     """
-    data = sys.stdin.buffer.read() if text == "-" else os.fsencode(text)
+    data = _standard_input() if text == "-" else os.fsencode(text)
     try:
         data.decode()
     except UnicodeDecodeError as error:
         raise click.UsageError(f"TEXT is not UTF-8 at byte {error.start}.") from None
     from likely import next_tokens
 
-    table = next_tokens.predict(data, k, mode=mode, **options)
+    language_model = next_tokens.loaded(**options)
+    given = context.get_parameter_source("context_tokens") is not ParameterSource.DEFAULT
+    if given and context_tokens > language_model.max_tokens:
+        _note(
+            f"{language_model.name} sees at most {language_model.max_tokens:,} tokens, and not"
+            f" the {context_tokens:,} of --context-tokens"
+        )
+    table = next_tokens.predict(
+        language_model,
+        data,
+        min(k, len(language_model.vocabulary)),
+        mode=mode,
+        document_start=document_start,
+        context_tokens=min(context_tokens, language_model.max_tokens),
+    )
     if as_json:
         found = json.dumps(table.to_dict(), ensure_ascii=False) + "\n"
         sys.stdout.buffer.write(found.encode())
@@ -148,6 +178,12 @@ def predict(
     from likely.terminal import print_table
 
     print_table(table.table())
+
+
+def _standard_input() -> bytes:
+    """Standard input without one line end at its end, which no phrase is meant to have."""
+    data = sys.stdin.buffer.read()
+    return data[: -2 if data.endswith(b"\r\n") else -1] if data.endswith(b"\n") else data
 
 
 @commands.group(invoke_without_command=True)

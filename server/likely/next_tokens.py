@@ -5,10 +5,11 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, get_args, overload
 
-from likely.prediction.context import DocumentStart, TextBefore, reach
-from likely.prediction.cursor import CursorOptions, Prediction, predict_at_cursor
+from likely import arguments
+from likely.prediction.context import MIN_CONTEXT_TOKENS, DocumentStart, TextBefore, reach
+from likely.prediction.cursor import CursorOptions, Mode, Prediction, predict_at_cursor
 from likely.prediction.distribution import Candidate, percent, standing_before
 from likely.terminal import Row, TokenTable, plain_table, showing_progress
 from likely.text.escaping import line
@@ -17,6 +18,8 @@ from likely.text.vocabulary import show
 if TYPE_CHECKING:
     from likely.model.language_model import CausalLanguageModel
 
+DEVICES = ("auto", "cpu", "cuda", "mps")
+MAX_THREADS = 1024
 _MODELS_KEPT = 2
 
 
@@ -26,9 +29,7 @@ class NextTokens(Sequence[Candidate]):
     A sequence of candidates with `rest`, the probability mass that they leave out.
     """
 
-    def __init__(
-        self, text: bytes, model: str, mode: Literal["raw", "exact"], prediction: Prediction
-    ) -> None:
+    def __init__(self, text: bytes, model: str, mode: Mode, prediction: Prediction) -> None:
         self.text = text
         self.model = model
         self.mode = mode
@@ -60,13 +61,12 @@ class NextTokens(Sequence[Candidate]):
         longest = max((candidate.probability for candidate in self), default=0.0)
         return [
             Row(
-                rank=rank,
                 token=show(candidate.insertion),
                 ids=" ".join(map(str, candidate.ids)),
                 percent=percent(candidate.probability),
                 bar=candidate.probability / longest if longest > 0 else 0.0,
             )
-            for rank, candidate in enumerate(self, 1)
+            for candidate in self
         ]
 
     def caption(self) -> str:
@@ -102,7 +102,7 @@ class NextTokens(Sequence[Candidate]):
             {
                 "rank": rank,
                 "ids": list(candidate.ids),
-                "text": candidate.insertion.decode(errors="replace"),
+                "text": candidate.text,
                 "bytes": candidate.insertion.hex(),
                 "probability": candidate.probability,
                 "logprob": candidate.logprob,
@@ -122,7 +122,7 @@ class NextTokens(Sequence[Candidate]):
         rows = [
             {
                 "rank": rank,
-                "token": candidate.insertion.decode(errors="replace"),
+                "token": candidate.text,
                 "ids": candidate.ids,
                 "probability": candidate.probability,
                 "logprob": candidate.logprob,
@@ -141,43 +141,36 @@ class NextTokens(Sequence[Candidate]):
 
     def _repr_html_(self) -> str:
         body = "".join(
-            f'<tr><td style="text-align:right;opacity:.6">{row.rank}</td>'
+            f'<tr><td style="text-align:right;opacity:.6">{rank}</td>'
             f'<td style="text-align:left"><code>{html.escape(row.token)}</code></td>'
             f'<td style="text-align:right;opacity:.6">{row.ids}</td>'
             f'<td style="text-align:right">{row.percent}</td>'
             '<td style="text-align:left;width:16em"><div style="background:#4c8dd6;height:.8em;'
             f'border-radius:2px;width:{100 * row.bar:.1f}%"></div></td></tr>'
-            for row in self.rows()
+            for rank, row in enumerate(self.rows(), 1)
         )
         return (
+            # Tokens with dollar signs are no mathematics to a notebook.
+            '<div class="tex2jax_ignore mathjax_ignore">'
             '<table style="color:inherit;white-space:nowrap"><thead><tr><th></th>'
             '<th style="text-align:left">token</th><th>id</th>'
             f"<th>probability</th><th></th></tr></thead><tbody>{body}"
             '<tr><td></td><td style="text-align:left;opacity:.6">rest</td><td></td>'
             f'<td style="text-align:right;opacity:.6">{percent(self.rest)}</td><td></td></tr>'
-            f'</tbody></table><div style="opacity:.6">{html.escape(self.caption())}</div>'
+            f'</tbody></table><div style="opacity:.6">{html.escape(self.caption())}</div></div>'
         )
 
 
 def predict(
-    text: str | bytes,
+    language_model: CausalLanguageModel,
+    text: bytes,
     k: int,
     *,
-    model: str,
-    mode: Literal["raw", "exact"],
+    mode: Mode,
     document_start: DocumentStart,
     context_tokens: int,
-    device: str,
-    threads: int | None,
-    revision: str | None,
-    offline: bool,
 ) -> NextTokens:
-    """Load `model`, or take it from an earlier call, and return its table for `text`.
-
-    Progress is shown in the terminal. Raises `ModelError`.
-    """
-    data = _utf8(text) if isinstance(text, str) else text
-    language_model = _loaded(model, device, threads, revision, offline)
+    """Return the table of a model for a text (UTF-8)."""
     options = CursorOptions(
         k=k,
         mode=mode,
@@ -186,13 +179,45 @@ def predict(
         # The textbook's list holds tokens as they are, half characters too.
         whole_characters=mode == "exact",
     )
-    prediction = predict_at_cursor(language_model, _text_before(data, context_tokens), options)
-    return NextTokens(data, language_model.name, mode, prediction)
+    prediction = predict_at_cursor(language_model, _text_before(text, context_tokens), options)
+    return NextTokens(text, language_model.name, mode, prediction)
 
 
-def _utf8(text: str) -> bytes:
-    # By way of UTF-16, where halves of a character that stand together become that character.
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
+def predict_checked(
+    phrase: object,
+    k: object,
+    *,
+    model: object,
+    mode: Mode,
+    document_start: DocumentStart,
+    context_tokens: object,
+    device: str,
+    threads: object,
+    revision: object,
+    offline: object,
+) -> NextTokens:
+    """See `likely.predict_next_tokens`; whatever the arguments are, they are checked first."""
+    text = arguments.text("phrase", phrase)
+    arguments.whole_number("k", k, 1)
+    arguments.choice("mode", mode, get_args(Mode))
+    arguments.choice("document_start", document_start, get_args(DocumentStart))
+    arguments.choice("device", device, DEVICES)
+    window = arguments.whole_number("context_tokens", context_tokens, MIN_CONTEXT_TOKENS)
+    language_model = loaded(
+        arguments.path_or_name("model", model),
+        device,
+        None if threads is None else arguments.whole_number("threads", threads, 1, MAX_THREADS),
+        arguments.optional_name("revision", revision),
+        arguments.truth("offline", offline),
+    )
+    return predict(
+        language_model,
+        text,
+        arguments.whole_number("k", k, 1, len(language_model.vocabulary)),
+        mode=mode,
+        document_start=document_start,
+        context_tokens=window,
+    )
 
 
 def _text_before(data: bytes, context_tokens: int) -> TextBefore:
@@ -203,12 +228,18 @@ def _text_before(data: bytes, context_tokens: int) -> TextBefore:
 
 
 @lru_cache(maxsize=_MODELS_KEPT)
-def _loaded(
+def loaded(
     model: str, device: str, threads: int | None, revision: str | None, offline: bool
 ) -> CausalLanguageModel:
-    from likely.model.language_model import load
+    """Load a model, or take it from an earlier call; progress is shown in the terminal.
+
+    Raises `ModelError`.
+    """
     from likely.model.sources import locate
 
     with showing_progress() as progress:
         folder = locate(model, revision=revision, offline=offline, progress=progress)
+        # What is slow to import comes once the model is found.
+        from likely.model.language_model import load
+
         return load(folder, name=model, device=device, threads=threads, progress=progress)

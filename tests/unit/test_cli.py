@@ -8,7 +8,7 @@ import sys
 import types
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import pytest
 from huggingface_hub import constants
@@ -100,11 +100,41 @@ def test_predict_agrees_with_a_plain_forward_pass(run: Run, llama: str) -> None:
         assert entry["probability"] == pytest.approx(float(row[entry["ids"][0]].detach()), abs=1e-5)
 
 
-def test_predict_reads_standard_input_as_it_is(run: Run, llama: str) -> None:
-    read = json.loads(run("predict", "-", "--json", "--model", llama, stdin=b"I plan\r\n ").out)
-    assert read["text"] == "I plan\r\n "
-    given = json.loads(run("predict", "I plan\r\n ", "--json", "--model", llama).out)
-    assert read == given
+@pytest.mark.parametrize(
+    ("stdin", "text"),
+    [
+        ("I plan\r\n ", "I plan\r\n "),
+        ("I plan", "I plan"),
+        ("I plan\n", "I plan"),
+        ("I plan\r\n", "I plan"),
+        ("I plan\n\n", "I plan\n"),
+        ("I plan\r", "I plan\r"),
+        ("\n", ""),
+    ],
+)
+def test_predict_reads_standard_input_but_for_one_final_line_end(
+    run: Run, llama: str, stdin: str, text: str
+) -> None:
+    arguments = ("--json", "--model", llama)
+    read = json.loads(run("predict", "-", *arguments, stdin=stdin.encode()).out)
+    assert read["text"] == text
+    assert read == json.loads(run("predict", text, *arguments).out)
+
+
+def test_a_window_beyond_the_model_is_said(run: Run, llama: str) -> None:
+    beyond = run("predict", PHRASE, "--model", llama, "--context-tokens", "200")
+    assert beyond.status == 0
+    assert "tiny" not in beyond.err
+    assert "sees at most 128 tokens, and not the 200 of --context-tokens" in beyond.err
+    assert beyond.err.count("\n") == 1
+    within = run("predict", PHRASE, "--model", llama, "--context-tokens", "128")
+    assert within == (0, beyond.out, "")
+
+
+def test_the_list_is_as_long_as_the_vocabulary_at_most(run: Run, llama: str) -> None:
+    found = json.loads(run("predict", PHRASE, "-k", "50000", "--json", "--model", llama).out)
+    assert 200 < len(found["candidates"]) < 400
+    assert found["rest"] < 0.1
 
 
 def test_predict_in_exact_mode_tells_the_fragment(run: Run, llama: str) -> None:
@@ -158,7 +188,7 @@ def test_the_context_is_bounded(run: Run, llama: str) -> None:
 
 @pytest.mark.parametrize("text", ["naïve 🙂 日本", "<|endoftext|>", "a\x00b", "   ", "\n\n"])
 def test_predict_takes_any_text(run: Run, llama: str, text: str) -> None:
-    done = run("predict", "-", "--json", "--model", llama, stdin=text.encode())
+    done = run("predict", "-", "--json", "--model", llama, stdin=f"{text}\n".encode())
     assert done.status == 0
     assert json.loads(done.out)["text"] == text
 
@@ -387,6 +417,59 @@ def test_the_function_keeps_the_model_between_calls(
     monkeypatch.setattr(sources, "locate", never)
     again = likely.predict_next_tokens(PHRASE.encode(), k=3, model=llama)
     assert list(again) == list(first[:3])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "says"),
+    [
+        ({"phrase": None}, TypeError, "phrase must be str or bytes, not None"),
+        ({"phrase": ["a"]}, TypeError, "phrase must be str or bytes, not ['a']"),
+        ({"phrase": b"abc\xff"}, ValueError, "phrase is not UTF-8 at byte 3"),
+        ({"k": 0}, ValueError, "k must be an int of at least 1, not 0"),
+        ({"k": 2.5}, TypeError, "k must be an int of at least 1, not 2.5"),
+        ({"k": True}, TypeError, "k must be an int of at least 1, not True"),
+        ({"k": None}, TypeError, "k must be an int"),
+        ({"k": 10**6}, ValueError, "k must be an int from 1 to 304, not 1000000"),
+        ({"mode": "Exact"}, ValueError, "mode must be one of 'raw', 'exact', not 'Exact'"),
+        ({"mode": None}, TypeError, "mode must be one of 'raw', 'exact', not None"),
+        (
+            {"document_start": "x"},
+            ValueError,
+            "document_start must be one of 'auto', 'none', 'bos', 'space', not 'x'",
+        ),
+        (
+            {"device": "tpu"},
+            ValueError,
+            "device must be one of 'auto', 'cpu', 'cuda', 'mps', not 'tpu'",
+        ),
+        ({"context_tokens": 3}, ValueError, "context_tokens must be an int of at least 16"),
+        ({"context_tokens": "512"}, TypeError, "context_tokens must be an int"),
+        ({"threads": 0}, ValueError, "threads must be an int from 1 to 1,024, not 0"),
+        ({"threads": 2.0}, TypeError, "threads must be an int"),
+        ({"model": None}, TypeError, "model must be str or a path, not None"),
+        ({"revision": 3}, TypeError, "revision must be str or None, not 3"),
+        ({"offline": 1}, TypeError, "offline must be bool, not 1"),
+    ],
+)
+def test_the_function_names_the_argument_that_cannot_be(
+    llama: str, arguments: dict[str, Any], error: type[Exception], says: str
+) -> None:
+    import likely
+
+    with pytest.raises(error) as raised:
+        likely.predict_next_tokens(**{"phrase": PHRASE, "model": llama, **arguments})
+    assert says in str(raised.value)
+
+
+def test_the_function_takes_paths_and_numpys_integers(llama: str) -> None:
+    import numpy as np
+
+    import likely
+
+    three: Any = np.int64(3)
+    made = likely.predict_next_tokens(PHRASE, three, model=Path(llama))
+    assert len(made) == 3
+    assert made[0].text == made[0].insertion.decode(errors="replace")
 
 
 def test_the_function_takes_lone_surrogates(llama: str) -> None:

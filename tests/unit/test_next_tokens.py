@@ -2,6 +2,7 @@
 
 import math
 import re
+import sys
 from html import escape
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from likely.next_tokens import NextTokens
 from likely.prediction.cursor import Prediction
 from likely.prediction.distribution import Candidate, percent
+from likely.terminal import plain_table
 
 
 def candidate(insertion: bytes, probability: float, *ids: int) -> Candidate:
@@ -41,6 +43,7 @@ def test_it_is_a_sequence_of_candidates() -> None:
     assert made[0].insertion == b" go"
     assert [c.probability for c in made[1:3]] == [0.25, 0.125]
     assert sum(c.probability for c in made) + made.rest == pytest.approx(1)
+    assert [c.text for c in made] == [" go", "\n", "\ufffd", "<b>"]
 
 
 def test_the_dictionary_follows_the_contract_in_raw_mode() -> None:
@@ -143,3 +146,21 @@ def test_as_html_tokens_are_escaped() -> None:
 )
 def test_percentages(probability: float, shown: str) -> None:
     assert percent(probability) == shown
+
+
+def test_a_whole_vocabulary_is_laid_out_with_a_few_calls_a_row() -> None:
+    many = [candidate(b" token", 0.5 / 2000, n) for n in range(2000)]
+    made = table(candidates=tuple(many)).table()
+    calls = 0
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    sys.setprofile(count)
+    try:
+        text = plain_table(made)
+    finally:
+        sys.setprofile(None)
+    assert text.count("\n") == 2000 + 2
+    assert calls < 50 * 2000

@@ -29,6 +29,11 @@ class Candidate:
     logprob: float
 
     @property
+    def text(self) -> str:
+        """The insertion as text; U+FFFD stands for what is only part of a character."""
+        return self.insertion.decode(errors="replace")
+
+    @property
     def surprisal(self) -> float:
         """-log2 p, in bits."""
         return -self.logprob * BITS_PER_NAT

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import types
@@ -18,6 +19,7 @@ from likely import __version__, cli, next_tokens
 from likely.model import sources
 
 PHRASE = "This weekend I plan to"
+PATIENCE = 120.0
 
 
 class Done(NamedTuple):
@@ -387,6 +389,45 @@ def test_the_module_runs_as_a_program_and_a_closed_pipe_is_no_traceback(llama: s
     with process.stderr:
         assert process.stderr.read() == ""
     assert process.wait() == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no terminal to open on Windows")
+def test_serve_on_a_terminal_says_what_it_is_and_ends_at_ctrl_c() -> None:
+    import pty
+
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "likely", "serve"],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    said = b""
+    while said.count(b"\n") < 2:
+        said += os.read(ours, 1000)
+    assert b"likely: this is the language server" in said
+    assert b"Ctrl-C ends it" in said
+    process.send_signal(signal.SIGINT)
+    assert process.wait(PATIENCE) == -signal.SIGINT
+    os.close(ours)
+
+
+def test_a_bad_path_is_told_before_anything_heavy_is_imported(tmp_path: Path) -> None:
+    code = (
+        "import sys, likely.cli\n"
+        "try: likely.cli.main()\n"
+        "except SystemExit as leaving: print(leaving.code)\n"
+        "print([m for m in ('torch', 'transformers', 'gguf', 'pandas') if m in sys.modules])"
+    )
+    for model in ("/no/such/folder", str(tmp_path), "~/nothing.gguf"):
+        for command in (["predict", "x", "--model", model], ["models", "path", model]):
+            done = subprocess.run(
+                [sys.executable, "-c", code, *command], capture_output=True, text=True, check=True
+            )
+            assert done.stdout.splitlines() == ["2", "[]"], done.stderr
+            assert done.stderr.startswith("likely: ")
 
 
 def test_the_command_line_imports_nothing_heavy() -> None:

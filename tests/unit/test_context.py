@@ -11,6 +11,7 @@ from likely.prediction.context import (
     Context,
     DocumentStart,
     TextBefore,
+    before_text,
     make_context,
     reach,
     stand_in,
@@ -143,12 +144,13 @@ def test_what_stands_before_a_document(
     style: Style, document_start: DocumentStart, text: str, before: Before
 ) -> None:
     context = make_context(RandomModel(vocabulary(style)), seen(text), 64, document_start)
+    named = {"separator": "<|endoftext|>", "space": "a space", "nothing": ""}
+    assert before_text(vocabulary(style), context) == named[before]
     assert context == Context(
         head=SEPARATOR if before == "separator" else (),
         data=(b" " if before == "space" else b"") + text.encode(),
         start=-1 if before == "space" else 0,
         prefix_space=before == "space",
-        separator_stood_in=False,
     )
 
 
@@ -171,6 +173,6 @@ def test_a_model_without_a_separator_has_none_put_before_it() -> None:
 def test_the_separator_stands_in_where_nothing_is() -> None:
     model = RandomModel(vocabulary(GPT2_ALL))
     nothing = make_context(model, seen(""), 64, "none")
-    assert stand_in(model, nothing) == Context(SEPARATOR, b"", 0, False, True)
+    assert stand_in(model, nothing) == Context(SEPARATOR, b"", 0, False)
     there = make_context(model, seen(""), 64, "bos")
     assert stand_in(model, there) == there

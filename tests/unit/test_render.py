@@ -261,7 +261,7 @@ def reading(data: bytes = b" go", token: int = 5) -> TokenReading:
         expected=(candidate(" visit", 0.4), candidate("|`", 0.2)),
         rest=0.4,
         context_tokens=1,
-        separator_stood_in=False,
+        before_text="",
     )
 
 

@@ -61,7 +61,7 @@ def test_every_character_has_the_token_that_covers_its_first_byte(style: Style, 
             expected=expected,
             rest=reading.rest,
             context_tokens=len(sequence),
-            separator_stood_in=False,
+            before_text="<|endoftext|>",
         )
 
 
@@ -73,11 +73,11 @@ def test_past_the_last_character_there_is_nothing_to_read() -> None:
 def test_the_first_token_follows_the_separator_and_it_says_so() -> None:
     reading = read("The end", 0, document_start="none")
     assert reading is not None
-    assert reading.separator_stood_in
+    assert reading.before_text == "<|endoftext|>"
     assert reading.context_tokens == 1
     second = read("The end", 5, document_start="none")
     assert second is not None
-    assert not second.separator_stood_in
+    assert second.before_text == ""
     assert second.start >= 3
 
 

@@ -40,7 +40,17 @@ class Context:
     data: bytes
     start: int
     prefix_space: bool
-    separator_stood_in: bool
+
+
+def before_text(vocabulary: Vocabulary, context: Context) -> str | None:
+    """What stands before the text of `context`, to be shown: tokens by name, "a space", "".
+
+    Empty where nothing does; None where the window begins within a document.
+    """
+    tokens = "".join(vocabulary.special_name(token) for token in context.head)
+    space = "a space" if context.prefix_space else ""
+    within = context.start + context.prefix_space > 0
+    return None if within else " and ".join(part for part in (tokens, space) if part)
 
 
 def reach(context_tokens: int) -> int:
@@ -58,8 +68,8 @@ def make_context(
 ) -> Context:
     """Choose the window and what stands before it; at most `context_tokens` in all.
 
-    The separator stands in, even under "none", where there would be nothing to condition on;
-    the caller says so by `stand_in`. `ahead`: the window that will be next, once this one has
+    The caller lets the separator stand in, even under "none", where there would be nothing to
+    condition on (`stand_in`). `ahead`: the window that will be next, once this one has
     grown full.
     """
     limit = max(MIN_CONTEXT_TOKENS, min(context_tokens, model.max_tokens))
@@ -75,26 +85,14 @@ def make_context(
             prefix_space = not data.startswith(b" ")
     if prefix_space:
         data = b" " + data
-    return Context(head, data, start - prefix_space, prefix_space, separator_stood_in=False)
+    return Context(head, data, start - prefix_space, prefix_space)
 
 
 def stand_in(model: LanguageModel, context: Context) -> Context:
     """`context` with the document separator before it where nothing is; else as it is."""
     if context.head or model.separator is None:
         return context
-    return Context((model.separator,), context.data, context.start, context.prefix_space, True)
-
-
-def before_text(model: LanguageModel, context: Context) -> str | None:
-    """What stands before the document's text: a token's name, "a space", or "" for nothing.
-
-    None where the window begins inside the document.
-    """
-    if context.head:
-        return "".join([model.vocabulary.special_name(token) for token in context.head])
-    if context.prefix_space:
-        return "a space"
-    return "" if context.start == 0 else None
+    return Context((model.separator,), context.data, context.start, context.prefix_space)
 
 
 def window_start(

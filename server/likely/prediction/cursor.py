@@ -80,7 +80,8 @@ class Prediction:
     that the candidates are conditioned on, `fragment_probability` the model's probability of
     them given what stands before (None in raw mode). `residual`: for words, the mass that the
     search left unexpanded, by which a word's figure may be too low. `entropy` in bits, of the
-    next-token distribution (raw mode). `before_text`: see `context.before_text`.
+    next-token distribution (raw mode). `before_text`: what stands before the text
+    ("<|endoftext|>", "a space", "" for nothing), None where the window begins within it.
     """
 
     candidates: tuple[Candidate, ...]
@@ -89,10 +90,9 @@ class Prediction:
     context_tokens: int
     fragment: bytes = b""
     fragment_probability: float | None = None
-    separator_stood_in: bool = False
-    before_text: str | None = ""
     residual: float = 0.0
     entropy: float | None = None
+    before_text: str | None = ""
 
 
 def predict_at_cursor(model: LanguageModel, text: TextBefore, options: CursorOptions) -> Prediction:
@@ -139,10 +139,9 @@ def predict_raw(model: LanguageModel, context: Context, options: CursorOptions) 
         rest=_rest(candidates),
         method="raw",
         context_tokens=len(sequence),
-        separator_stood_in=context.separator_stood_in,
-        before_text=before_text(model, context),
         residual=residual,
         entropy=entropy(row),
+        before_text=before_text(model.vocabulary, context),
     )
 
 
@@ -220,9 +219,8 @@ def _answer(
         context_tokens=len(covered.prefix) + len(covered.boundaries[0]),
         fragment=covered.fragment[1:] if hidden else covered.fragment,
         fragment_probability=math.exp(min(0.0, distribution.log_total)),
-        separator_stood_in=covered.context.separator_stood_in,
-        before_text=before_text(model, covered.context),
         residual=residual,
+        before_text=before_text(model.vocabulary, covered.context),
     )
 
 

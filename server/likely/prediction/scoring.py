@@ -2,13 +2,7 @@
 
 from dataclasses import dataclass
 
-from likely.prediction.context import (
-    DocumentStart,
-    TextBefore,
-    before_text,
-    make_context,
-    stand_in,
-)
+from likely.prediction.context import DocumentStart, TextBefore, before_text, make_context, stand_in
 from likely.prediction.cursor import token_candidates
 from likely.prediction.distribution import Candidate, TokenScore, score_token
 from likely.prediction.protocol import LanguageModel
@@ -22,8 +16,8 @@ class TokenReading:
     """One token of a document and what the model thought of it, given everything before it.
 
     `start` and `end` are byte offsets in the document; `expected` the most likely tokens at
-    this place, `rest` the probability mass they leave out; `before_text` is what
-    `context.before_text` says.
+    this place, `rest` the probability mass they leave out; `before_text` is what stands before the
+    text ("<|endoftext|>", "a space", "" for nothing), None where the window begins within it.
     """
 
     start: int
@@ -33,8 +27,7 @@ class TokenReading:
     expected: tuple[Candidate, ...]
     rest: float
     context_tokens: int
-    separator_stood_in: bool
-    before_text: str | None = ""
+    before_text: str | None
 
 
 def read_token(
@@ -79,6 +72,5 @@ def read_token(
         expected=expected,
         rest=max(0.0, 1.0 - sum(candidate.probability for candidate in expected)),
         context_tokens=len(sequence),
-        separator_stood_in=context.separator_stood_in,
-        before_text=before_text(model, context),
+        before_text=before_text(model.vocabulary, context),
     )

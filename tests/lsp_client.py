@@ -19,7 +19,8 @@ from pytest_lsp.client import DEFAULT_CLIENT_FEATURES, register_lsp_features
 
 FAKE_SERVER = (sys.executable, str(Path(__file__).parent / "e2e" / "fake_server.py"))
 REAL_SERVER = (sys.executable, "-m", "likely", "serve")
-PATIENCE = 30.0
+PATIENCE = 120.0
+"""Seconds; no claim about speed, but what a busy machine may take."""
 URI = "file:///notes.txt"
 
 

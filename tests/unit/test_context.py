@@ -160,6 +160,7 @@ def test_nothing_stands_before_a_window_within_a_document(document_start: Docume
     assert context.start > 0
     assert context.head == ()
     assert not context.prefix_space
+    assert before_text(vocabulary(GPT2_ALL), context) is None
 
 
 def test_a_model_without_a_separator_has_none_put_before_it() -> None:

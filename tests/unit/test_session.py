@@ -15,7 +15,7 @@ from likely.lsp.session import Session
 from likely.lsp.worker import Abandoned, Worker
 from likely.prediction.predictor import Predictor
 
-PATIENCE = 10
+PATIENCE = 120
 
 
 class Slot:

@@ -9,7 +9,7 @@ import pytest
 
 from likely.lsp.worker import Abandoned, Superseded, Worker, describe
 
-PATIENCE = 10
+PATIENCE = 120
 
 
 class Work:

@@ -8,12 +8,12 @@ from likely.lsp.session import Session
 
 async def next_tokens(session: Session, params: types.TextDocumentPositionParams) -> str:
     """Make the table (Markdown), under the settings of the completion list."""
-    settings, predictor = session.settings, session.predictor
+    settings, predictor, markup = session.settings, session.predictor, session.client.markup
     document = session.documents.find(params.text_document.uri)
     if document is None:
         return "Likely: this document is not open in the language server."
     if predictor is None:
-        return session.notice()
+        return render.notice(session.notice(), markup).value
     model = predictor.model
 
     snapshot = document.snapshot(params.position, asking.bytes_needed(settings, model))
@@ -30,4 +30,4 @@ async def next_tokens(session: Session, params: types.TextDocumentPositionParams
         return ""
 
     answer = render.Answer(prediction, options.unit, model.name, model.vocabulary)
-    return render.next_tokens(answer, markdown=True)
+    return render.next_tokens(answer, markup).value

@@ -2,17 +2,18 @@
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from likely.model.decoders import Gpt2Decoder, LlamaDecoder
 from likely.model.prefix_cache import PrefixCache
 from likely.model.reporting import ModelError, Progress, first_line, silent
-from likely.model.weights import Weights
+from likely.model.weights import Weights, first_broken
 from likely.prediction.protocol import LogProbabilities
 from likely.text.vocabulary import TokenIds, Vocabulary, VocabularyError
 
@@ -164,11 +165,17 @@ def load(
     dtype = torch.float32 if where.type == "cpu" else _accelerator_dtype(where)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     progress(f"Loading {name}", None)
-    passes = _passes(folder, config, where, dtype)
+    passes = _passes(folder, config, where, dtype, lambda weights: _check(weights, name, progress))
     try:
         vocabulary = Vocabulary.from_file(folder / "tokenizer.json", size=passes.vocabulary_size)
     except VocabularyError as error:
         raise ModelError(str(error)) from error
+    if len(vocabulary) > passes.vocabulary_size:
+        raise ModelError(
+            f"{name}: its tokenizer has {len(vocabulary):,} tokens and its weights know"
+            f" {passes.vocabulary_size:,}; put the tokenizer.json that belongs to the weights"
+            f" into {folder}"
+        )
     model = CausalLanguageModel(
         name=name,
         vocabulary=vocabulary,
@@ -180,31 +187,70 @@ def load(
     # The first pass sets up threads and kernels and takes several times as long as the next.
     progress(f"Warming up {name}", None)
     try:
-        model.log_probabilities([(next(iter(vocabulary.encode(b"a")), 0),)])
+        (row,) = model.log_probabilities([(next(iter(vocabulary.encode(b"a")), 0),)])
     except (RuntimeError, IndexError, ValueError) as error:
+        raise _misfit(folder, error) from error
+    if len(row) != len(vocabulary):
+        raise _misfit(folder, ValueError(f"{len(row):,} logits for {len(vocabulary):,} tokens"))
+    if np.isnan(row).any():
         raise ModelError(
-            f"{folder}: the weights do not fit config.json ({first_line(error)}); fetch the"
-            " model again"
-        ) from error
+            f"{name} gives no probabilities here, in {str(dtype).removeprefix('torch.')} on"
+            f" {where.type}; set `likely.device` to cpu, or choose another model"
+        )
     model.clear()
     return model
 
 
+def _check(named: Iterable[tuple[str, Tensor]], name: str, progress: Progress) -> None:
+    """Raise ModelError where a weight is no number: no figure after it would be one."""
+    weights = list(named)
+    total = sum(tensor.numel() * tensor.element_size() for _, tensor in weights)
+    read = 0
+
+    def seen(size: int) -> None:
+        nonlocal read
+        read += size
+        progress(f"Loading {name}", read / total)
+
+    broken = first_broken(weights, seen)
+    if broken is not None:
+        raise ModelError(
+            f"{name}: the weights in {broken} hold NaN or infinity; fetch the model again, or"
+            " choose another"
+        )
+
+
+def _misfit(folder: Path, error: Exception) -> ModelError:
+    return ModelError(
+        f"{folder}: the weights do not fit config.json ({first_line(error)}); fetch the model again"
+    )
+
+
 def _passes(
-    folder: Path, config: dict[str, Any], device: torch.device, dtype: torch.dtype
+    folder: Path,
+    config: dict[str, Any],
+    device: torch.device,
+    dtype: torch.dtype,
+    check: Callable[[Iterable[tuple[str, Tensor]]], None],
 ) -> Passes:
     for decoder_class in (LlamaDecoder, Gpt2Decoder):
         if decoder_class.fits(config):
+            weights = Weights(folder, device=device, dtype=dtype)
+            check(weights)
             try:
-                decoder = decoder_class(config, Weights(folder, device=device, dtype=dtype))
+                decoder = decoder_class(config, weights)
             except KeyError as error:
                 raise ModelError(
-                    f"{folder}: the weights lack {error}; fetch the model again"
+                    f"{folder}: the weights lack {error.args[0]}; fetch the model again"
                 ) from error
+            except (TypeError, ValueError, ZeroDivisionError, RuntimeError) as error:
+                raise _misfit(folder, error) from error
             return TreePasses(decoder, torch.empty(0, device=device, dtype=dtype), MAX_TOKENS)
     from likely.model.transformers_passes import TransformersPasses
 
-    return TransformersPasses(folder, device, dtype)
+    passes = TransformersPasses(folder, device, dtype)
+    check(passes.weights())
+    return passes
 
 
 def _device(wanted: str) -> torch.device:

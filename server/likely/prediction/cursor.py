@@ -93,7 +93,6 @@ class Prediction:
     context_tokens: int
     fragment: bytes = b""
     fragment_probability: float | None = None
-    separator_stood_in: bool = False
     residual: float = 0.0
     entropy: float | None = None
     before_text: str | None = ""
@@ -154,10 +153,9 @@ def predict_raw(model: LanguageModel, context: Context, options: CursorOptions) 
         rest=_rest(candidates),
         method="raw",
         context_tokens=len(sequence),
-        separator_stood_in=context.separator_stood_in,
         residual=residual,
         entropy=entropy(row),
-        before_text=before_text(model, context),
+        before_text=before_text(model.vocabulary, context),
     )
 
 
@@ -192,8 +190,11 @@ def _token_candidate(vocabulary: Vocabulary, row: LogProbabilities, token: int) 
 
 def _ranked(figures: NDArray[np.floating[Any]]) -> Iterator[int]:
     """Places in the order of their figures, largest first, ties by place."""
-    for first in range(0, len(figures), _BLOCK):
-        yield from most_likely(figures, first + _BLOCK)[first:]
+    first, known = 0, _BLOCK
+    while first < len(figures):
+        yield from most_likely(figures, known)[first:]
+        # Whoever looks far down the list shall not sort it a thousand times.
+        first, known = known, 2 * known
 
 
 def _until_whole(
@@ -233,9 +234,8 @@ def _answer(
         context_tokens=len(covered.prefix) + len(covered.boundaries[0]),
         fragment=fragment[1:] if hidden else fragment,
         fragment_probability=math.exp(min(0.0, distribution.log_total)),
-        separator_stood_in=covered.context.separator_stood_in,
         residual=residual,
-        before_text=before_text(model, covered.context),
+        before_text=before_text(model.vocabulary, covered.context),
     )
 
 

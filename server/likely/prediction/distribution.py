@@ -1,6 +1,7 @@
 """Probabilities, surprisal, rank and entropy of one next-token distribution."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likely.prediction.protocol import LogProbabilities
+from likely.text.escaping import line
 from likely.text.vocabulary import TokenIds
 
 BITS_PER_NAT = 1 / math.log(2)
@@ -25,6 +27,11 @@ class Candidate:
     ids: TokenIds
     probability: float
     logprob: float
+
+    @property
+    def text(self) -> str:
+        """The insertion as text; U+FFFD stands for what is only part of a character."""
+        return self.insertion.decode(errors="replace")
 
     @property
     def surprisal(self) -> float:
@@ -54,6 +61,17 @@ class TokenScore:
 def percent(probability: float) -> str:
     """A probability as people read it: `5.98%`; small ones do not become nothing."""
     return "<0.01%" if 0 < probability < 5e-5 else f"{probability:.2%}"
+
+
+def standing_before(text: str | None, show: Callable[[str], str] = line) -> str:
+    """What stood before a document's text, in words; empty where the window begins later.
+
+    `text` as `context.before_text` gives it; `show` for the surface that it is shown on.
+    """
+    if text is None:
+        return ""
+    stood = {"": "nothing", "a space": "a space"}
+    return f"{stood[text] if text in stood else show(text)} before the text"
 
 
 def entropy(row: LogProbabilities) -> float:

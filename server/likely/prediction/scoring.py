@@ -48,7 +48,6 @@ class TokenReading:
     expected: tuple[Candidate, ...]
     rest: float
     context_tokens: int
-    separator_stood_in: bool
     tokens: tuple[ScoredToken, ...] = ()
     before_text: str | None = ""
 
@@ -115,9 +114,8 @@ def read_token(
         expected=expected,
         rest=max(0.0, 1.0 - sum(candidate.probability for candidate in expected)),
         context_tokens=len(sequence),
-        separator_stood_in=context.separator_stood_in,
         tokens=tuple(scored) if len(scored) > 1 else (),
-        before_text=before_text(model, context),
+        before_text=before_text(model.vocabulary, context),
     )
 
 

@@ -66,19 +66,17 @@ class Context:
     data: bytes
     start: int
     prefix_space: bool
-    separator_stood_in: bool
 
 
-def before_text(model: LanguageModel, context: Context) -> str | None:
-    """What stands before the document's text: a token's name, "a space", or "" for nothing.
+def before_text(vocabulary: Vocabulary, context: Context) -> str | None:
+    """What stands before the document's text, to be shown: tokens by name, "a space", "".
 
-    None where the window begins inside the document.
+    Empty where nothing does; None where the window begins inside the document.
     """
-    tokens = "".join([model.vocabulary.special_name(token) for token in context.head])
+    tokens = "".join([vocabulary.special_name(token) for token in context.head])
     space = "a space" if context.prefix_space else ""
-    if tokens or space:
-        return " and ".join([part for part in (tokens, space) if part])
-    return "" if context.start == 0 else None
+    within = context.start + context.prefix_space > 0
+    return None if within else " and ".join([part for part in (tokens, space) if part])
 
 
 def reach(most: int) -> int:
@@ -154,7 +152,7 @@ def stand_in(model: LanguageModel, context: Context) -> Context:
     """`context` with the document separator before it where nothing is; else as it is."""
     if context.head or model.separator is None:
         return context
-    return Context((model.separator,), context.data, context.start, context.prefix_space, True)
+    return Context((model.separator,), context.data, context.start, context.prefix_space)
 
 
 def _allowed(model: LanguageModel, context_tokens: int | None) -> int:
@@ -188,7 +186,7 @@ def _from(
             prefix_space = not data.startswith(b" ")
     if prefix_space:
         data = b" " + data
-    return Context(head, data, start - prefix_space, prefix_space, separator_stood_in=False)
+    return Context(head, data, start - prefix_space, prefix_space)
 
 
 def _last_tokens(vocabulary: Vocabulary, text: TextBefore, most: int) -> int:

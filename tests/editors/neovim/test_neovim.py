@@ -16,7 +16,7 @@ import pytest
 from likely.model import sources
 
 CONFIGURATION = Path(__file__).parent / "likely.lua"
-PATIENCE = 60.0
+PATIENCE = 180.0
 PHRASE = "This weekend I plan to"
 
 
@@ -93,7 +93,7 @@ class Neovim:
         """The items of the server's answer at the cursor."""
         responses = self.lua(
             "vim.lsp.buf_request_sync(0, 'textDocument/completion',"
-            " vim.lsp.util.make_position_params(0, 'utf-8'), 30000)"
+            " vim.lsp.util.make_position_params(0, 'utf-8'), 120000)"
         )
         for response in responses.values() if isinstance(responses, dict) else responses or []:
             if response and response.get("result"):

@@ -206,13 +206,25 @@ def plain_rows(plain: Any, ids: TokenIds) -> torch.Tensor:
     return torch.log_softmax(logits.float(), dim=-1)
 
 
+@pytest.fixture(scope="module")
+def long(plain: Any, oracle: SmolLM) -> tuple[TokenIds, torch.Tensor]:
+    """A thousand tokens, and the log-probabilities after each of them in one plain pass."""
+    ids = oracle.encode(cut(oracle, 1000))
+    return ids, plain_rows(plain, ids)
+
+
 @pytest.mark.parametrize("tokens", [300, 460, 700, 1000])
 def test_a_long_text_is_answered_from_all_of_it(
-    tokens: int, model: CausalLanguageModel, plain: Any, oracle: SmolLM
+    tokens: int,
+    model: CausalLanguageModel,
+    oracle: SmolLM,
+    long: tuple[TokenIds, torch.Tensor],
 ) -> None:
-    text = cut(oracle, tokens)
-    ids = oracle.encode(text)
-    row = plain_rows(plain, ids)[-1]
+    ids, rows = long
+    ids = ids[:tokens]
+    text = b"".join(oracle.bytes_of[token] for token in ids).decode()
+    assert oracle.encode(text) == ids
+    row = rows[len(ids) - 1]
     made = predict_at_cursor(model, whole(text), CursorOptions(k=20, whole_characters=False))
     assert made.context_tokens == len(ids)
     for candidate in made.candidates:
@@ -220,12 +232,11 @@ def test_a_long_text_is_answered_from_all_of_it(
 
 
 def test_a_token_is_read_with_all_that_stands_before_it(
-    model: CausalLanguageModel, plain: Any, oracle: SmolLM
+    model: CausalLanguageModel, oracle: SmolLM, long: tuple[TokenIds, torch.Tensor]
 ) -> None:
-    text = cut(oracle, 1000)
-    data, ids = text.encode(), oracle.encode(text)
+    ids, rows = long
+    data = b"".join(oracle.bytes_of[token] for token in ids)
     ends = list(accumulate(len(oracle.bytes_of[token]) for token in ids))
-    rows = plain_rows(plain, ids)
     for index in range(960, 995, 7):
         place = ends[index - 1]
         if data[place] & 0xC0 == 0x80:

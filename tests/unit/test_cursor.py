@@ -379,9 +379,28 @@ def test_other_tokenizers_are_healed_and_it_says_so(asked: RandomModel, text: st
 
 def test_an_endless_word_is_healed_and_it_says_so() -> None:
     options = CursorOptions(mode="exact", document_start="bos")
-    word = "x" * MAX_FRAGMENT
-    assert predict_at_cursor(model(GPT2_ALL), before(word), options).method == "exact"
-    assert predict_at_cursor(model(GPT2_ALL), before(word + "x"), options).method == "healed"
+    word = "xy" * (MAX_FRAGMENT // 2)
+    asked: Any = RandomModel(vocabulary(GPT2_ALL))
+    asked.max_tokens = 10_000
+    assert predict_at_cursor(asked, before(word), options).method == "exact"
+    assert predict_at_cursor(asked, before(word + "x"), options).method == "healed"
+
+
+@settings(max_examples=60, deadline=None)
+@given(styles, texts | clippings)
+@example(GPT2_ALL, "xxxxxxxxxxxxxxxxxxxx")
+@example(GPT2_WORLD, "😀😀😀漢字漢字")
+def test_of_a_long_fragment_the_end_says_as_much_as_the_whole(style: Style, text: str) -> None:
+    options = CursorOptions(k=20, mode="exact", document_start="bos")
+    expected = predict_at_cursor(model(style), before(text), options)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("likely.prediction.covering._LONG", 0)
+        made = predict_at_cursor(model(style), before(text), options)
+    assert made.method == expected.method == "exact"
+    assert expected.fragment.endswith(made.fragment)
+    assert {c.insertion: c.probability for c in made.candidates} == pytest.approx(
+        {c.insertion: c.probability for c in expected.candidates}, abs=5e-4
+    )
 
 
 def test_without_bytes_there_is_only_raw() -> None:

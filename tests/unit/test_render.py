@@ -371,6 +371,14 @@ def test_the_next_token_table_has_the_rest() -> None:
     assert "3.25 bits" in table
 
 
+def test_an_item_is_plain_where_its_fence_would_be_seen() -> None:
+    both = dataclasses.replace(RICH, item_plain=True)
+    assert both.item_markup is Markup.TABLES
+    assert dataclasses.replace(both, lays_out_tables=False).item_markup is Markup.PLAIN
+    assert dataclasses.replace(RICH, lays_out_tables=False).item_markup is Markup.MARKDOWN
+    assert POOR.item_markup is Markup.PLAIN
+
+
 @pytest.mark.parametrize(
     ("name", "option", "expected"),
     [

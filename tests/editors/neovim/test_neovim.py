@@ -242,9 +242,9 @@ def set_settings(editor: Neovim, settings: str) -> None:
     )
 
 
-def test_loading_is_shown_on_the_bottom_line(editor: Neovim, tmp_path: Path) -> None:
+def test_loading_is_shown_on_the_bottom_line(editor: Neovim) -> None:
     editor.edit("loading.txt", PHRASE.encode())
-    folder = tiny_models.write_llama(tmp_path / "tiny")
+    folder = tiny_models.write_llama(editor.folder / "tiny")
     # Without a terminal nothing is drawn: what is written there is kept as it comes.
     editor.lua(
         "(function() written = {} local echo = vim.api.nvim_echo"
@@ -286,6 +286,8 @@ def test_hover_shows_the_token_under_the_cursor(editor: Neovim) -> None:
 
 def test_what_a_menu_says_of_a_row_is_plain_text(editor: Neovim) -> None:
     editor.edit("beside.txt", PHRASE.encode())
+    editor.press("A")
+    editor.open_popup("·visit")
     documentation = editor.answer()[0]["documentation"]
     assert documentation["kind"] == "plaintext"
     assert "probability      11.14% (exact)" in documentation["value"]

@@ -329,6 +329,23 @@ def test_doctor_says_what_is_wrong(run: Run, tmp_path: Path) -> None:
     assert "is truncated" in done.out
 
 
+def test_doctor_finds_weights_that_are_no_numbers(run: Run, tmp_path: Path) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    folder = tiny_models.write_llama(tmp_path / "model")
+    weights = load_file(folder / "model.safetensors")
+    name = "model.layers.1.mlp.down_proj.weight"
+    weights[name][3, 4] = float("nan")
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    for command in (["doctor"], ["predict", "x"]):
+        done = run(*command, "--model", str(folder))
+        assert done.status in (1, 2)
+        said = f"{folder}: the weights in {name} hold NaN or infinity; fetch the model again"
+        assert said in done.out + done.err
+        assert "nothing is wrong" not in done.out
+        assert "nan%" not in done.out
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

@@ -393,6 +393,14 @@ def test_a_character_of_several_tokens_is_shown_with_their_sum() -> None:
     assert "<98 80>       12.50%  3.00 bits     1   8" in plain.value.splitlines()
 
 
+def test_an_item_is_plain_where_its_fence_would_be_seen() -> None:
+    both = dataclasses.replace(RICH, item_plain=True)
+    assert both.item_markup is Markup.TABLES
+    assert dataclasses.replace(both, lays_out_tables=False).item_markup is Markup.PLAIN
+    assert dataclasses.replace(RICH, lays_out_tables=False).item_markup is Markup.MARKDOWN
+    assert POOR.item_markup is Markup.PLAIN
+
+
 @pytest.mark.parametrize(
     ("name", "option", "expected"),
     [

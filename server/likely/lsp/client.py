@@ -25,6 +25,7 @@ class Client:
 
     label_details: bool = False
     item_markdown: bool = False
+    item_plain: bool = False
     resolves_documentation: bool = True
     keeps_indentation: bool = False
     preselects: bool = False
@@ -43,8 +44,12 @@ class Client:
 
     @property
     def item_markup(self) -> Markup:
-        """How the documentation of an item is written."""
-        return self.markup if self.item_markdown else Markup.PLAIN
+        """How the documentation of an item is written.
+
+        A client without tables may show the source of a fence as well: Neovim does beside a list.
+        """
+        plain = self.item_plain and not self.lays_out_tables
+        return self.markup if self.item_markdown and not plain else Markup.PLAIN
 
     @property
     def hover_markup(self) -> Markup:
@@ -75,6 +80,7 @@ def client_of(
     return Client(
         label_details=bool(item.label_details_support),
         item_markdown=types.MarkupKind.Markdown in (item.documentation_format or ()),
+        item_plain=types.MarkupKind.PlainText in (item.documentation_format or ()),
         resolves_documentation=resolves,
         keeps_indentation=modes is not None and types.InsertTextMode.AsIs in modes.value_set,
         preselects=bool(item.preselect_support),

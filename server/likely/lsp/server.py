@@ -295,7 +295,7 @@ def _register_requests(server: LikelyServer) -> None:
 def serve_stdio(load_model: LoadModel, list_models: ListModels) -> NoReturn:
     """Serve the client at standard input and output until it ends."""
     _log_to_stderr()
-    if sys.stdin.isatty():
+    if os.isatty(0):
         # The thread that reads would keep the process until the next line is typed.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         sys.stderr.write(_ON_A_TERMINAL)

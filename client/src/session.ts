@@ -5,12 +5,13 @@ import * as vscode from "vscode";
 import type { LanguageClient } from "vscode-languageclient/node";
 import { ServerFinder, type Launch } from "./server";
 import type { ServerStatus, Status } from "./status";
+import type { Suggestions } from "./suggestions";
 
 /** Pauses before restarts; a crash more than this many times in `CRASH_WINDOW` ends it. */
 const BACK_OFF = [500, 2_000, 5_000, 10_000];
 const CRASH_WINDOW = 180_000;
 const STOP_TIMEOUT = 1_500;
-const SCHEMES = ["file", "untitled", "vscode-notebook-cell"];
+export const SCHEMES = ["file", "untitled", "vscode-notebook-cell"];
 
 export class Session implements vscode.Disposable {
   readonly #finder: ServerFinder;
@@ -26,6 +27,7 @@ export class Session implements vscode.Disposable {
   constructor(
     context: vscode.ExtensionContext,
     private readonly log: vscode.LogOutputChannel,
+    private readonly suggestions: Suggestions,
     private readonly show: (status: Status) => void,
   ) {
     this.#finder = new ServerFinder(context, log, show);
@@ -79,6 +81,7 @@ export class Session implements vscode.Disposable {
     const [client, child] = [this.#client, this.#process];
     this.#client = undefined;
     this.#process = undefined;
+    this.suggestions.connect(undefined);
     try {
       await client?.stop(STOP_TIMEOUT);
     } catch (error) {
@@ -153,6 +156,7 @@ export class Session implements vscode.Disposable {
         if (turn === this.#turn && !this.#busy) void this.#handleCrash("The server stopped.");
       },
       documentSelector: documentSelector(),
+      suggestions: this.suggestions,
       log: this.log,
     });
     client.onNotification("likely/status", (status: ServerStatus) => {

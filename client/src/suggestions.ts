@@ -57,6 +57,8 @@ export class Suggestions implements vscode.CompletionItemProvider, vscode.Dispos
   /** The version of the document and the place that the last list was asked for. */
   #latest: (Place & { readonly version: number }) | undefined;
   #offering: vscode.CancellationTokenSource | undefined;
+  /** Whether VS Code has a list open only because of us, whatever else is in it. */
+  #isAlone = false;
 
   constructor() {
     this.#subscriptions = [
@@ -134,7 +136,11 @@ export class Suggestions implements vscode.CompletionItemProvider, vscode.Dispos
       return list;
     }
     for (const item of list.items) placeAtWord(item, document, position);
-    await this.#keys.opened(expected !== undefined || context.triggerCharacter === " ");
+    // Other characters than a space may be others' as well, and so may the letters of a word.
+    if (context.triggerKind !== vscode.CompletionTriggerKind.TriggerForIncompleteCompletions) {
+      this.#isAlone = expected !== undefined || context.triggerCharacter === " ";
+    }
+    await this.#keys.opened(this.#isAlone);
     return list;
   }
 
@@ -323,10 +329,10 @@ function textBefore(document: vscode.TextDocument, position: vscode.Position): s
  * Turns "replace what was typed by itself and more" into "replace the word by itself and more".
  *
  * The text becomes the same, but VS Code orders a list by how well the text in a candidate's range
- * matches, and only then as the server has it. With the whole word there, and nothing where there is
- * none, all of ours match equally, and no worse than those of others. What is typed afterwards is
- * matched from the candidate's first character on; the character behind it, which cannot be typed,
- * keeps a candidate typed in full from counting for more than the others.
+ * matches, and only then as the server has it. With exactly the word to match, or nothing where there
+ * is none, all of ours match equally, and no worse than those of others. VS Code asks again at each
+ * character of a word; one at the end that cannot be typed keeps those after a space from counting
+ * differently until the answer comes.
  */
 function placeAtWord(
   item: vscode.CompletionItem,
@@ -340,8 +346,9 @@ function placeAtWord(
   if (!insertText.startsWith(typed)) return;
   const before = textBefore(document, position);
   const from = wordStart(before);
-  const text = before.slice(from) + insertText.slice(typed.length);
+  const word = before.slice(from);
+  const text = word + insertText.slice(typed.length);
   item.range = new vscode.Range(position.line, from, position.line, position.character);
   item.insertText = text;
-  item.filterText = `${text}\0`;
+  item.filterText = word || `${text}\0`;
 }

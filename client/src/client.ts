@@ -9,9 +9,12 @@ import {
   CompletionResolveRequest,
   ErrorAction,
   LanguageClient,
+  MessageType,
   RevealOutputChannelOn,
+  ShowMessageNotification,
   type CompletionOptions,
 } from "vscode-languageclient/node";
+import { forMessage } from "./escape";
 import type { Source, Suggestions } from "./suggestions";
 
 export interface ClientParts {
@@ -76,6 +79,14 @@ export function createClient(parts: ClientParts): LanguageClient {
         return { action: CloseAction.DoNotRestart, handled: true };
       },
     },
+  });
+  client.onNotification(ShowMessageNotification.type, ({ type, message }) => {
+    const shows = {
+      [MessageType.Error]: "showErrorMessage",
+      [MessageType.Warning]: "showWarningMessage",
+    } as const;
+    const show = type in shows ? shows[type as keyof typeof shows] : "showInformationMessage";
+    void vscode.window[show](forMessage(message));
   });
   return client;
 }

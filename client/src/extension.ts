@@ -1,7 +1,8 @@
 /** Entry point: puts the parts together and registers the commands. */
 import * as vscode from "vscode";
 import { followCursor } from "./cursor";
-import { chooseK, chooseModel, showMenu, toggle } from "./menu";
+import { ModelErrors } from "./errors";
+import { chooseK, chooseLanguages, chooseModel, showMenu, toggle } from "./menu";
 import { NextTokensPanel } from "./nextTokens";
 import { Session } from "./session";
 import { StatusItem } from "./status";
@@ -15,9 +16,12 @@ let session: Session | undefined;
 export function activate(context: vscode.ExtensionContext): void {
   const log = vscode.window.createOutputChannel("Likely", { log: true });
   const item = new StatusItem();
+  const errors = new ModelErrors();
   const suggestions = new Suggestions();
   const current = new Session(context, log, suggestions, (status) => {
     item.show(status);
+    errors.show(status);
+    table.show(status);
   });
   session = current;
   const icon = vscode.Uri.joinPath(context.extensionUri, "client", "media", "icon.png");
@@ -29,6 +33,7 @@ export function activate(context: vscode.ExtensionContext): void {
     },
     "likely.chooseModel": () => chooseModel(current),
     "likely.setK": chooseK,
+    "likely.chooseLanguages": chooseLanguages,
     "likely.suggest": () => suggestions.ask(),
     "likely.nextList": () => suggestions.goOn(),
     "likely.enterList": () => suggestions.enter(),

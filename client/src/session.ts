@@ -3,6 +3,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import * as vscode from "vscode";
 import type { LanguageClient } from "vscode-languageclient/node";
+import { forMessage } from "./escape";
 import { ServerFinder, type Launch } from "./server";
 import type { ServerStatus, Status } from "./status";
 import type { Suggestions } from "./suggestions";
@@ -171,8 +172,10 @@ export class Session implements vscode.Disposable {
     const message = `The setting likely.server.path names ${path}, which cannot be started.`;
     this.log.error(`${message} ${reason}`);
     this.show({ state: "stopped", message });
-    const answer = await vscode.window.showErrorMessage(message, "Open Setting");
-    if (answer === undefined) return;
+    const buttons = ["Open Setting", "Show Log"];
+    const answer = await vscode.window.showErrorMessage(forMessage(message), ...buttons);
+    if (answer === "Show Log") this.log.show();
+    if (answer !== "Open Setting") return;
     await vscode.commands.executeCommand("workbench.action.openSettings", "likely.server.path");
   }
 

@@ -125,7 +125,8 @@ export class Suggestions implements vscode.CompletionItemProvider, vscode.Dispos
     const source = this.#source;
     if (source === undefined || !this.#isWanted(document, position, context, expected?.cause)) {
       await this.#keys.closed();
-      return undefined;
+      const isSilence = isAutomatic(document) && this.#isSilenced(document, position);
+      return isSilence ? nothing(document, position) : undefined;
     }
     this.#latest = { document, position, version: document.version };
     await this.#keys.asked(expected?.cause === "asked");
@@ -323,6 +324,23 @@ function asksInsideWords(document: vscode.TextDocument): boolean {
 
 function textBefore(document: vscode.TextDocument, position: vscode.Position): string {
   return document.getText(new vscode.Range(position.line, 0, position.line, position.character));
+}
+
+/**
+ * A list that shows nothing, and keeps VS Code from filling the silence with words of the document.
+ *
+ * The one candidate in it matches no text; without a word to match it would be shown.
+ */
+function nothing(
+  document: vscode.TextDocument,
+  position: vscode.Position,
+): vscode.CompletionList | undefined {
+  const from = wordStart(textBefore(document, position));
+  if (from === position.character) return undefined;
+  const item = new vscode.CompletionItem("");
+  item.filterText = "\0";
+  item.range = new vscode.Range(position.line, from, position.line, position.character);
+  return new vscode.CompletionList([item]);
 }
 
 /**

@@ -153,15 +153,17 @@ class ModelSlot:
     def _failed(self, wish: Settings, error: BaseException) -> None:
         if wish is not self._wanted:
             return
-        _log.warning("loading failed: %s", describe(error))
         message = " ".join(str(error).split()) or type(error).__name__
+        _log.warning("loading failed: %s: %s", describe(error), message)
         if self.predictor is not None:
             message += f" ({self.predictor.model.name} stays in use)"
         self._end_progress("failed")
         self._show("error", message)
-        self._server.window_show_message(
-            types.ShowMessageParams(types.MessageType.Error, f"Likely: {message}")
-        )
+        # A client that is told the state shows it in its own way, with what can be done about it.
+        if not self._sends_status:
+            self._server.window_show_message(
+                types.ShowMessageParams(types.MessageType.Error, f"Likely: {message}")
+            )
 
     def _end_progress(self, message: str) -> None:
         if self._bar is not None:

@@ -6,14 +6,18 @@ from likely.lsp import asking, render
 from likely.lsp.session import Session
 
 
-async def next_tokens(session: Session, params: types.TextDocumentPositionParams) -> str:
-    """Make the table (Markdown), under the settings of the completion list."""
+async def next_tokens(session: Session, params: types.TextDocumentPositionParams) -> dict[str, str]:
+    """Make the table, under the settings of the completion list.
+
+    `markdown`: the table, or what there is to say in its place; `model`: whose table it is, empty
+    where it is none; `typed`: the part of a word before the cursor that its rows go on from.
+    """
     settings, predictor = session.settings, session.predictor
     document = session.documents.find(params.text_document.uri)
     if document is None:
-        return "Likely: this document is not open in the language server."
+        return _message("Likely: this document is not open in the language server.")
     if predictor is None:
-        return session.notice()
+        return _message(session.notice())
     model = predictor.model
 
     snapshot = document.snapshot(params.position, asking.bytes_needed(settings, model))
@@ -27,7 +31,13 @@ async def next_tokens(session: Session, params: types.TextDocumentPositionParams
         lambda: predictor.predict(text, options),
     )
     if prediction is None:
-        return ""
+        return _message("")
 
     answer = render.Answer(prediction, options.unit, model.name, model.vocabulary)
-    return render.next_tokens(answer, markdown=True)
+    typed = render.word_before(prediction.fragment)
+    markdown = render.next_tokens(answer, markdown=True)
+    return {"markdown": markdown, "model": model.name, "typed": typed}
+
+
+def _message(text: str) -> dict[str, str]:
+    return {"markdown": text, "model": "", "typed": ""}

@@ -28,18 +28,17 @@ export interface Source {
 /** Why a list is asked for, where that is our doing; VS Code does not say it. */
 type Cause = "asked" | "accepted" | "typed";
 
-/** A list that we have told VS Code to ask for. */
-interface Expectation {
-  readonly cause: Cause;
-  readonly document: vscode.TextDocument;
-  readonly version: number;
-  /** The answer, where it was the reason to ask. */
-  readonly list?: vscode.CompletionList;
-}
-
 interface Place {
   readonly document: vscode.TextDocument;
   readonly position: vscode.Position;
+}
+
+/** A list that we have told VS Code to ask for. */
+interface Expectation extends Place {
+  readonly cause: Cause;
+  readonly version: number;
+  /** The answer, where it was the reason to ask. */
+  readonly list?: vscode.CompletionList;
 }
 
 /** Characters before the cursor that tell whether an input method is in use. */
@@ -112,6 +111,7 @@ export class Suggestions implements vscode.CompletionItemProvider, vscode.Dispos
       this.#silenced = { document, position: new vscode.Position(line, start) };
     }
     this.#offering?.cancel();
+    this.#expected = undefined;
     await this.#keys.closed();
   }
 
@@ -121,10 +121,10 @@ export class Suggestions implements vscode.CompletionItemProvider, vscode.Dispos
     token: vscode.CancellationToken,
     context: vscode.CompletionContext,
   ): Promise<vscode.CompletionList | undefined> {
-    const expected = this.#take(document, context);
+    const expected = this.#expectedAt(document, position, context);
     const source = this.#source;
     if (source === undefined || !this.#isWanted(document, position, context, expected?.cause)) {
-      await this.#keys.closed();
+      this.#keys.replaced();
       const isSilence = isAutomatic(document) && this.#isSilenced(document, position);
       return isSilence ? nothing(document, position) : undefined;
     }
@@ -133,15 +133,15 @@ export class Suggestions implements vscode.CompletionItemProvider, vscode.Dispos
     const list = expected?.list ?? (await source.complete(document, position, context, token));
     if (token.isCancellationRequested) return undefined;
     if (list === undefined || list.items.length === 0) {
-      await this.#keys.closed();
+      this.#keys.moved();
       return list;
     }
     for (const item of list.items) placeAtWord(item, document, position);
+    const goesOn =
+      context.triggerKind === vscode.CompletionTriggerKind.TriggerForIncompleteCompletions;
     // Other characters than a space may be others' as well, and so may the letters of a word.
-    if (context.triggerKind !== vscode.CompletionTriggerKind.TriggerForIncompleteCompletions) {
-      this.#isAlone = expected !== undefined || context.triggerCharacter === " ";
-    }
-    await this.#keys.opened(this.#isAlone);
+    if (!goesOn) this.#isAlone = expected !== undefined || context.triggerCharacter === " ";
+    await this.#keys.opened(this.#isAlone, goesOn);
     return list;
   }
 
@@ -238,11 +238,13 @@ export class Suggestions implements vscode.CompletionItemProvider, vscode.Dispos
   }
 
   async #trigger(cause: Cause, args: object, list?: vscode.CompletionList): Promise<void> {
-    const document = vscode.window.activeTextEditor?.document;
-    if (document === undefined) return;
+    const editor = vscode.window.activeTextEditor;
+    if (editor === undefined) return;
+    const { document, selection } = editor;
     const expected: Expectation = {
       cause,
       document,
+      position: selection.active,
       version: document.version,
       ...(list && { list }),
     };
@@ -250,16 +252,21 @@ export class Suggestions implements vscode.CompletionItemProvider, vscode.Dispos
     await vscode.commands.executeCommand("editor.action.triggerSuggest", args);
   }
 
-  /** What was expected, if this request is it. */
-  #take(
+  /**
+   * What is expected, if this request is it.
+   *
+   * It may come twice: VS Code, about to ask because of what was typed, is then told to ask.
+   */
+  #expectedAt(
     document: vscode.TextDocument,
+    position: vscode.Position,
     { triggerKind }: vscode.CompletionContext,
   ): Expectation | undefined {
     const expected = this.#expected;
-    this.#expected = undefined;
     const isIt =
       expected?.document === document &&
       expected.version === document.version &&
+      expected.position.isEqual(position) &&
       triggerKind === vscode.CompletionTriggerKind.Invoke;
     return isIt ? expected : undefined;
   }

@@ -2,6 +2,15 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 
+/** Whether the whole of the texts is typed, at a human's rhythm; else a part, in bursts. */
+const IS_HUMAN = process.env.LIKELY_TYPING === "human";
+const [FASTEST, SLOWEST] = IS_HUMAN ? [100, 200] : [0, 20];
+
+/** As much of a text as is typed in this run: all of it, or its first lines. */
+export function asMuchAsIsTyped(text) {
+  return IS_HUMAN ? text : text.split("\n").slice(0, 26).join("\n");
+}
+
 /** 600 words of prose with quotation marks, brackets and indentation: the licence's. */
 export function prose() {
   const licence = readFileSync(new URL("../../../LICENSE", import.meta.url), "utf8");
@@ -168,9 +177,6 @@ function* random(seed) {
     yield state / 0x80000000;
   }
 }
-
-/** At a human's rhythm where LIKELY_TYPING=human; else in bursts that no one types, to save time. */
-const [FASTEST, SLOWEST] = process.env.LIKELY_TYPING === "human" ? [100, 200] : [0, 20];
 
 /**
  * Types `text` with slips and their corrections, and with pauses in which lists open; before some

@@ -27,6 +27,7 @@ class Entry:
     name: str
     detail: str
     cached: bool
+    size: int | None = None
 
 
 def load_model(settings: Settings, progress: Callable[[str, float | None], None]) -> "FakeModel":
@@ -62,7 +63,7 @@ def fail(model: "FakeModel") -> None:
 
 
 def list_models(settings: Settings) -> list[Entry]:
-    return [Entry("fake", "a script", True), Entry(settings.model, "the one in use", False)]
+    return [Entry("fake", "a script", True, 1000), Entry(settings.model, "the one in use", False)]
 
 
 if __name__ == "__main__":

@@ -231,8 +231,12 @@ async def test_the_next_token_table_and_the_models_can_be_asked_for() -> None:
         place = {"textDocument": {"uri": URI}, "position": {"line": 0, "character": 99}}
         table = await client.request("likely/nextTokens", place)
         assert "| `·visit` | 40.00% | ████████████████ |" in table.markdown
+        assert (table.model, table.typed) == ("fake", "to")
         listed = await client.request("likely/models", {})
-        assert [(m.name, m.cached) for m in listed.models] == [("fake", True), ("fake", False)]
+        assert [(m.name, m.cached, m.size) for m in listed.models] == [
+            ("fake", True, 1000),
+            ("fake", False, None),
+        ]
 
 
 @pytest.mark.parametrize("goes_on", [True, False])
@@ -330,8 +334,20 @@ async def test_settings_that_are_no_object_are_a_message(malformed: Any) -> None
 # Models
 
 
-async def test_a_model_that_fails_to_load_is_said_once_and_mended_by_the_setting() -> None:
+async def test_a_client_that_is_told_the_state_shows_a_failure_itself() -> None:
     async with connected(settings={"model": "missing"}, options={"likelyStatus": True}) as client:
+        client.open(PHRASE)
+        await eventually(lambda: bool(client.statuses) and client.statuses[-1]["state"] == "error")
+        expected = "there is no model missing; set `likely.model` to another"
+        assert client.statuses[-1]["message"] == expected
+        place = {"textDocument": {"uri": URI}, "position": {"line": 0, "character": 99}}
+        table = await client.request("likely/nextTokens", place)
+        assert (table.markdown, table.model) == (f"Likely: {expected}", "")
+        assert not client.messages
+
+
+async def test_a_model_that_fails_to_load_is_said_once_and_mended_by_the_setting() -> None:
+    async with connected(settings={"model": "missing"}) as client:
         client.open(PHRASE)
         await eventually(lambda: bool(client.messages))
         assert "there is no model missing" in text_of(await client.hover(0, 0))
@@ -344,7 +360,6 @@ async def test_a_model_that_fails_to_load_is_said_once_and_mended_by_the_setting
         assert message.message == (
             "Likely: there is no model missing; set `likely.model` to another"
         )
-        assert client.statuses[-1]["state"] == "error"
         client.set_settings(**FAKE)
         await client.ready()
         assert shown(await client.complete(*END)) == CANDIDATES

@@ -825,6 +825,8 @@ def test_the_default_model_is_listed_first_and_some_others_are_offered() -> None
     assert entries[0].name == "smollm2-135m"
     assert {"distilgpt2", "gpt2"} <= {entry.name for entry in entries}
     assert not any(entry.cached for entry in entries)
+    assert entries[0].size == 92_871_040
+    assert all(entry.size for entry in entries)
 
 
 def test_matrices_are_ordered_for_fusing_and_the_rest_stays_in_place() -> None:

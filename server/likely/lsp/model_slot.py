@@ -154,15 +154,16 @@ class ModelSlot:
     def _failed(self, wish: Settings, error: BaseException) -> None:
         if wish is not self._wanted:
             return
-        _log.warning("loading failed: %s", describe(error))
         message = str(error).strip() or type(error).__name__
+        _log.warning("loading failed: %s: %s", describe(error), escaping.line(message))
         if self.predictor is not None:
             message += f" ({self.predictor.model.name} stays in use)"
         self._end_progress("failed")
         self._show("error", message)
-        self._server.window_show_message(
-            types.ShowMessageParams(types.MessageType.Error, escaping.message(f"Likely: {message}"))
-        )
+        # A client that is told the state shows it in its own way, with what can be done about it.
+        if not self._sends_status:
+            text = escaping.message(f"Likely: {message}")
+            self._server.window_show_message(types.ShowMessageParams(types.MessageType.Error, text))
 
     def _end_progress(self, message: str) -> None:
         if self._bar is not None:

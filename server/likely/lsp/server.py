@@ -283,13 +283,13 @@ def _register_requests(server: LikelyServer) -> None:
     async def next_tokens(params: types.TextDocumentPositionParams) -> dict[str, str]:
         from likely.lsp.next_tokens import next_tokens
 
-        return {"markdown": await next_tokens(server.session, params)}
+        return await next_tokens(server.session, params)
 
     @server.feature(MODELS)
     async def models(_params: Any) -> dict[str, list[dict[str, object]]]:
         listed = await asyncio.to_thread(server.list_models, server.session.settings)
-        entries = [{"name": m.name, "detail": m.detail, "cached": m.cached} for m in listed]
-        return {"models": entries}
+        names = ("name", "detail", "cached", "size")
+        return {"models": [{name: getattr(model, name) for name in names} for model in listed]}
 
 
 def serve_stdio(load_model: LoadModel, list_models: ListModels) -> NoReturn:

@@ -25,6 +25,6 @@ mkdirSync(join(root, "dist"), { recursive: true });
 const vsce = join(root, "node_modules", "@vscode", "vsce", "vsce");
 run(
   process.execPath,
-  ...[vsce, "package", "--no-dependencies", "--allow-missing-repository"],
+  ...[vsce, "package", "--no-dependencies", "--readme-path", join("client", "README.md")],
   ...["--no-rewrite-relative-links", "--out", result],
 );

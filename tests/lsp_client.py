@@ -19,7 +19,8 @@ from pytest_lsp.client import DEFAULT_CLIENT_FEATURES, register_lsp_features
 
 FAKE_SERVER = (sys.executable, str(Path(__file__).parent / "e2e" / "fake_server.py"))
 REAL_SERVER = (sys.executable, "-m", "likely", "serve")
-PATIENCE = 30.0
+PATIENCE = 120.0
+"""Seconds; no claim about speed, but what a busy machine may take."""
 URI = "file:///notes.txt"
 
 
@@ -40,9 +41,10 @@ def _vscode() -> types.ClientCapabilities:
 
 @dataclass(frozen=True)
 class Profile:
-    """An editor: its name and what it can do."""
+    """An editor: its name, what it calls itself and what it can do."""
 
     name: str
+    title: str
     capabilities: types.ClientCapabilities
     encoding: str
 
@@ -50,9 +52,9 @@ class Profile:
         return self.name
 
 
-VSCODE = Profile("vscode", _vscode(), "utf-16")
-NEOVIM = Profile("neovim", pytest_lsp.client_capabilities("neovim@v0.11.0"), "utf-8")
-MINIMAL = Profile("minimal", types.ClientCapabilities(), "utf-16")
+VSCODE = Profile("vscode", "Visual Studio Code", _vscode(), "utf-16")
+NEOVIM = Profile("neovim", "Neovim", pytest_lsp.client_capabilities("neovim@v0.11.0"), "utf-8")
+MINIMAL = Profile("minimal", "minimal", types.ClientCapabilities(), "utf-16")
 PROFILES = (VSCODE, NEOVIM, MINIMAL)
 
 
@@ -249,7 +251,7 @@ async def start_session(client: Client, profile: Profile, options: Any) -> None:
             types.InitializeParams(
                 capabilities=copy.deepcopy(profile.capabilities),
                 initialization_options=options,
-                client_info=types.ClientInfo(profile.name),
+                client_info=types.ClientInfo(profile.title),
             )
         ),
         PATIENCE,

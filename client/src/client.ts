@@ -3,11 +3,19 @@ import type { ChildProcess } from "node:child_process";
 import { createInterface } from "node:readline";
 import * as vscode from "vscode";
 import {
+  CancellationToken,
   CloseAction,
+  CompletionRequest,
+  CompletionResolveRequest,
   ErrorAction,
   LanguageClient,
+  MessageType,
   RevealOutputChannelOn,
+  ShowMessageNotification,
+  type CompletionOptions,
 } from "vscode-languageclient/node";
+import { forMessage } from "./escape";
+import type { Source, Suggestions } from "./suggestions";
 
 export interface ClientParts {
   /** Starts the server's process. */
@@ -15,8 +23,11 @@ export interface ClientParts {
   /** Called when the connection ends without having been asked to. */
   readonly closed: () => void;
   readonly documentSelector: { scheme: string; language: string }[];
+  readonly suggestions: Suggestions;
   readonly log: vscode.LogOutputChannel;
 }
+
+const COMPLETION = CompletionRequest.method;
 
 /** Leaves it to its owner to tell the user what went wrong, and to start again. */
 class QuietClient extends LanguageClient {
@@ -26,23 +37,30 @@ class QuietClient extends LanguageClient {
 }
 
 export function createClient(parts: ClientParts): LanguageClient {
-  return new QuietClient("likely", "Likely", parts.start, {
+  const client: LanguageClient = new QuietClient("likely", "Likely", parts.start, {
     documentSelector: parts.documentSelector,
     outputChannel: parts.log,
     revealOutputChannelOn: RevealOutputChannelOn.Never,
     initializationOptions: () => ({
       likelyStatus: true,
-      suggestCommand: "editor.action.triggerSuggest",
+      suggestCommand: "likely.nextList",
       settings: vscode.workspace.getConfiguration().get("likely"),
     }),
     initializationFailedHandler: () => false,
     middleware: {
-      provideCompletionItem: async (document, position, context, token, next) => {
-        const answer = await next(document, position, context, token);
-        for (const item of Array.isArray(answer) ? answer : (answer?.items ?? [])) {
-          insertAtCursor(item, document, position);
+      // Completion is registered by the one that knows where a list may open by itself.
+      handleRegisterCapability: async ({ registrations }, next) => {
+        for (const { method, registerOptions } of registrations) {
+          if (method !== COMPLETION) continue;
+          const { triggerCharacters } = registerOptions as CompletionOptions;
+          parts.suggestions.connect(sourceOf(client, triggerCharacters ?? []));
         }
-        return answer;
+        const others = registrations.filter(({ method }) => method !== COMPLETION);
+        if (others.length > 0) await next({ registrations: others }, CancellationToken.None);
+      },
+      handleUnregisterCapability: async ({ unregisterations }, next) => {
+        const others = unregisterations.filter(({ method }) => method !== COMPLETION);
+        if (others.length > 0) await next({ unregisterations: others }, CancellationToken.None);
       },
     },
     stdioOptions: {
@@ -62,29 +80,46 @@ export function createClient(parts: ClientParts): LanguageClient {
       },
     },
   });
+  client.onNotification(ShowMessageNotification.type, ({ type, message }) => {
+    const shows = {
+      [MessageType.Error]: "showErrorMessage",
+      [MessageType.Warning]: "showWarningMessage",
+    } as const;
+    const show = type in shows ? shows[type as keyof typeof shows] : "showInformationMessage";
+    void vscode.window[show](forMessage(message));
+  });
+  return client;
 }
 
-/**
- * Turns "replace what was typed by itself and more" into "insert the more at the cursor".
- *
- * The text becomes the same, but VS Code orders a list by how well the text in a candidate's range
- * matches, and only then as the server has it. With nothing in the range all of them match equally,
- * and no letters are marked that resemble the typed ones by chance. What is typed afterwards is
- * matched from the candidate's first character on; the character behind it, which cannot be typed,
- * keeps a candidate typed in full from counting for more than the others.
- */
-function insertAtCursor(
-  item: vscode.CompletionItem,
-  document: vscode.TextDocument,
-  position: vscode.Position,
-): void {
-  const { insertText, range } = item;
-  if (typeof insertText !== "string" || range === undefined) return;
-  const { start } = range instanceof vscode.Range ? range : range.inserting;
-  const typed = document.getText(new vscode.Range(start, position));
-  if (!insertText.startsWith(typed)) return;
-  const added = insertText.slice(typed.length);
-  item.range = new vscode.Range(position, position);
-  item.insertText = added;
-  item.filterText = `${added}\0`;
+/** The completion requests of a running client; where one fails there is no answer. */
+function sourceOf(client: LanguageClient, triggerCharacters: readonly string[]): Source {
+  const outbound = client.code2ProtocolConverter;
+  const inbound = client.protocol2CodeConverter;
+  const log = (error: unknown): void => {
+    client.error("A completion request failed.", error);
+  };
+  return {
+    triggerCharacters,
+    complete: async (document, position, context, token) => {
+      const parameters = outbound.asCompletionParams(document, position, context);
+      try {
+        const result = await client.sendRequest(CompletionRequest.type, parameters, token);
+        const list = await inbound.asCompletionResult(result, undefined, token);
+        return Array.isArray(list) ? new vscode.CompletionList(list) : (list ?? undefined);
+      } catch (error) {
+        if (!token.isCancellationRequested) log(error);
+        return undefined;
+      }
+    },
+    resolve: async (item, token) => {
+      const parameters = outbound.asCompletionItem(item, true);
+      try {
+        const result = await client.sendRequest(CompletionResolveRequest.type, parameters, token);
+        return inbound.asCompletionItem(result);
+      } catch (error) {
+        if (!token.isCancellationRequested) log(error);
+        return undefined;
+      }
+    },
+  };
 }

@@ -1,5 +1,6 @@
 /** The menu behind the status bar item, and the choices it offers. */
 import * as vscode from "vscode";
+import { forLabel } from "./escape";
 import type { Session } from "./session";
 
 interface Choice extends vscode.QuickPickItem {
@@ -11,6 +12,8 @@ interface Model {
   readonly name: string;
   readonly detail: string;
   readonly cached: boolean;
+  /** Bytes on disk where it is cached, else those to fetch. */
+  readonly size: number | null;
 }
 
 const HUB_ID = /^[\w.-]+(\/[\w.-]+)?$/;
@@ -19,12 +22,13 @@ export async function showMenu(session: Session): Promise<void> {
   const mode = read("completion.mode");
   const unit = read("completion.unit");
   const lookAhead = read("lookAhead");
+  const quiet = read("quiet");
   const enabled = read("enabled");
   const running = session.isRunning;
   const settings: Choice[] = [
     {
       label: "$(symbol-misc) Model",
-      description: String(read("model")),
+      description: forLabel(String(read("model"))),
       run: () => chooseModel(session),
     },
     { label: "$(list-ordered) Candidates (k)", description: String(read("k")), run: chooseK },
@@ -43,6 +47,13 @@ export async function showMenu(session: Session): Promise<void> {
       label: "$(rocket) Look Ahead",
       description: lookAhead ? "on: works while you pause" : "off: saves power",
       run: () => write("lookAhead", !lookAhead),
+    },
+    {
+      label: "$(mute) Quiet",
+      description: quiet
+        ? "on: the list only when asked for"
+        : "off: the list while you type prose",
+      run: () => write("quiet", !quiet),
     },
     { label: "$(settings-gear) All Settings…", run: openSettings },
   ];
@@ -77,9 +88,9 @@ export async function chooseModel(session: Session): Promise<void> {
     .request<{ models: Model[] }>("likely/models", {})
     .catch(() => undefined);
   const models = known?.models ?? [];
-  const choices: Choice[] = models.map(({ name, detail, cached }) => ({
-    label: `${name === current ? "$(check)" : cached ? "$(database)" : "$(cloud-download)"} ${name}`,
-    description: detail,
+  const choices: Choice[] = models.map(({ name, detail, cached, size }) => ({
+    label: `${name === current ? "$(check)" : cached ? "$(database)" : "$(cloud-download)"} ${forLabel(name)}`,
+    description: forLabel([sizeText(size, cached), detail].filter(Boolean).join(" · ")),
     run: () => write("model", name),
   }));
   await pick(
@@ -116,6 +127,13 @@ export async function chooseK(): Promise<void> {
 /** Switches Likely off in this workspace (or everywhere, without one), or on again. */
 export async function toggle(): Promise<void> {
   await write("enabled", !read("enabled"), vscode.workspace.workspaceFolders !== undefined);
+}
+
+function sizeText(bytes: number | null, cached: boolean): string {
+  if (bytes === null) return "";
+  const megabytes = Math.round(bytes / 1e6);
+  const text = megabytes < 1000 ? `${String(megabytes)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
+  return cached ? `${text} on disk` : `${text} to fetch`;
 }
 
 async function chooseHubModel(): Promise<void> {
@@ -160,6 +178,11 @@ function heading(label: string): Choice {
 
 function command(id: string): () => Thenable<unknown> {
   return () => vscode.commands.executeCommand(id);
+}
+
+/** Opens the setting that says where Likely is active. */
+export function chooseLanguages(): Thenable<unknown> {
+  return vscode.commands.executeCommand("workbench.action.openSettings", "likely.languages");
 }
 
 function openSettings(): Thenable<unknown> {

@@ -1,13 +1,36 @@
 /** The next-token table beside the editor, kept up to date as the cursor moves. */
 import * as vscode from "vscode";
 import { DEBOUNCE } from "./cursor";
-import { isServed, type Session } from "./session";
+import { isServed, SCHEMES, type Session } from "./session";
+import type { Status } from "./status";
+import { page, type Button, type Content } from "./tablePage";
+
+/** What the panel offers where there is no table, by the command that a button runs. */
+const BUTTONS = {
+  setUp: { label: "Set Up", command: "likely.start" },
+  turnOn: { label: "Turn On", command: "likely.toggle" },
+  chooseModel: { label: "Choose Model", command: "likely.chooseModel" },
+  tryAgain: { label: "Try Again", command: "likely.restart" },
+  showLog: { label: "Show Log", command: "likely.showLog" },
+  languages: { label: "Choose Languages", command: "likely.chooseLanguages" },
+} as const satisfies Record<string, Button>;
+
+const COMMANDS = new Set<string>(Object.values(BUTTONS).map(({ command }) => command));
+
+interface Answer {
+  readonly markdown: string;
+  /** Whose table it is; empty where there is none. */
+  readonly model: string;
+  /** The part of a word before the cursor that the rows go on from. */
+  readonly typed: string;
+}
 
 export class NextTokensPanel implements vscode.Disposable {
   #panel: vscode.WebviewPanel | undefined;
   #timer: NodeJS.Timeout | undefined;
   #pending: vscode.CancellationTokenSource | undefined;
   #editor: vscode.TextEditor | undefined;
+  #status: Status = { state: "idle" };
   readonly #subscriptions: vscode.Disposable[];
 
   constructor(
@@ -31,13 +54,24 @@ export class NextTokensPanel implements vscode.Disposable {
     const editor = vscode.window.activeTextEditor;
     if (this.#panel === undefined) this.#panel = this.#createPanel();
     else this.#panel.reveal(undefined, true);
-    this.#follow(editor);
-    if (editor === undefined) void this.#display("Put the cursor into a document.");
+    if (isFollowed(editor)) this.#editor = editor;
+    this.refresh();
+  }
+
+  /** Takes the state of the server; the table is that of the model which answers now. */
+  show(status: Status): void {
+    const before = this.#status;
+    this.#status = status;
+    // A ready server reports the time of each answer; asking again for each would never end.
+    const isNews =
+      status.state !== "ready" || before.state !== "ready" || status.model !== before.model;
+    if (isNews) this.refresh();
   }
 
   /** Asks again, since something other than the cursor has changed. */
   refresh(): void {
-    this.#follow(this.#editor);
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => void this.#update(), DEBOUNCE);
   }
 
   dispose(): void {
@@ -53,7 +87,15 @@ export class NextTokensPanel implements vscode.Disposable {
       { enableScripts: true, localResourceRoots: [], retainContextWhenHidden: true },
     );
     panel.iconPath = this.iconPath;
+    panel.webview.onDidReceiveMessage((command: unknown) => {
+      if (typeof command === "string" && COMMANDS.has(command)) {
+        void vscode.commands.executeCommand(command);
+      }
+    });
     panel.webview.html = page();
+    panel.onDidChangeViewState(() => {
+      this.refresh();
+    });
     panel.onDidDispose(() => {
       this.#panel = undefined;
       clearTimeout(this.#timer);
@@ -63,89 +105,81 @@ export class NextTokensPanel implements vscode.Disposable {
   }
 
   #follow(editor: vscode.TextEditor | undefined): void {
-    if (!this.#panel?.visible || editor === undefined) return;
     // Output channels and the like are text editors as well; the last document stays.
-    if (!["file", "untitled", "vscode-notebook-cell"].includes(editor.document.uri.scheme)) return;
+    if (!isFollowed(editor)) return;
     this.#editor = editor;
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => void this.#update(editor), DEBOUNCE);
+    this.refresh();
   }
 
-  async #update({ document, selection }: vscode.TextEditor): Promise<void> {
+  async #update(): Promise<void> {
+    if (!this.#panel?.visible) return;
     this.#pending?.cancel();
     const cancellation = new vscode.CancellationTokenSource();
     this.#pending = cancellation;
+    const content = await this.#content(cancellation.token);
+    if (content === undefined || cancellation.token.isCancellationRequested) return;
+    await this.#panel.webview.postMessage(content);
+  }
+
+  /** What there is to show; undefined where that is what is shown already. */
+  async #content(token: vscode.CancellationToken): Promise<Content | undefined> {
+    const notice = noticeOf(this.#status);
+    // While another model loads, or cannot be had, the one before it goes on.
+    const hasServer = ["ready", "loading", "error"].includes(this.#status.state);
+    if (!hasServer) return notice;
+    const editor = this.#editor;
+    if (editor === undefined) return notice ?? { text: "Put the cursor into a document." };
+    const { document, selection } = editor;
     if (!isServed(document)) {
-      await this.#display(
-        `Likely is not active for ${document.languageId}: see \`likely.languages\`.`,
-      );
-      return;
+      return {
+        text: `Likely is not active in documents of the language ${document.languageId}.`,
+        buttons: [BUTTONS.languages],
+      };
     }
     const place = this.session.place(document, selection.active);
     try {
       const answer =
-        place &&
-        (await this.session.request<{ markdown: string }>(
-          "likely/nextTokens",
-          place,
-          cancellation.token,
-        ));
-      if (!cancellation.token.isCancellationRequested) {
-        await this.#display(answer?.markdown ?? "Likely is not running yet.");
-      }
+        place && (await this.session.request<Answer>("likely/nextTokens", place, token));
+      if (!answer?.model) return notice;
+      const html = await vscode.commands.executeCommand<string>(
+        "markdown.api.render",
+        answer.markdown,
+      );
+      return { html, typed: answer.typed, ...notice };
     } catch (error) {
-      // A newer request has overtaken this one, or the server has just stopped.
-      if (!cancellation.token.isCancellationRequested) await this.#display(String(error));
+      // The server has just stopped, which its status says next.
+      return notice ?? { text: String(error), buttons: [BUTTONS.showLog] };
     }
-  }
-
-  async #display(markdown: string): Promise<void> {
-    const html = await vscode.commands.executeCommand<string>("markdown.api.render", markdown);
-    await this.#panel?.webview.postMessage(html);
   }
 }
 
-/** A page that shows the HTML it is sent; replacing the whole page instead would flicker. */
-function page(): string {
-  const nonce = crypto.randomUUID();
-  return `<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy"
-  content="default-src 'none'; style-src 'unsafe-inline'; script-src 'nonce-${nonce}'">
-<style>
-  body { padding: 0.4em 1.2em; }
-  table { border-collapse: collapse; margin: 0.8em 0; font-variant-numeric: tabular-nums; }
-  th, td { padding: 0.22em 0.8em; border-bottom: 1px solid var(--vscode-widget-border, #8884); }
-  th { font-weight: 600; color: var(--vscode-descriptionForeground); }
-  .bar { height: 0.85em; border-radius: 2px; background: var(--vscode-charts-blue); }
-  code {
-    font-family: var(--vscode-editor-font-family);
-    color: var(--vscode-editor-foreground);
-    background: var(--vscode-textCodeBlock-background);
-    padding: 0.1em 0.35em; border-radius: 3px; white-space: pre;
-  }
-</style>
-</head>
-<body>
-<main aria-live="polite"></main>
-<script nonce="${nonce}">
-  addEventListener("message", ({ data }) => {
-    const main = document.querySelector("main");
-    main.innerHTML = data;
-    // A bar is made of blocks from U+2588 (the full width) to U+258F (an eighth of it).
-    for (const cell of main.querySelectorAll("td:last-child")) {
-      const blocks = cell.textContent;
-      if (!/^[\u2588-\u258f]+$/.test(blocks)) continue;
-      const eighths = [...blocks].reduce((sum, block) => sum + 0x2590 - block.charCodeAt(0), 0);
-      const bar = document.createElement("div");
-      bar.className = "bar";
-      bar.style.width = eighths / 8 + "em";
-      cell.replaceChildren(bar);
+/** What to say in place of a table; undefined where there is a model to ask. */
+function noticeOf(status: Status): Content | undefined {
+  switch (status.state) {
+    case "ready":
+      return undefined;
+    case "idle":
+      return { text: "Put the cursor into a document." };
+    case "off":
+      return { text: "Likely is off in this workspace.", buttons: [BUTTONS.turnOn] };
+    case "unset":
+      return { text: "Likely is not set up yet.", buttons: [BUTTONS.setUp] };
+    case "starting":
+      return { text: "Likely is starting." };
+    case "stopped":
+      return { text: status.message, buttons: [BUTTONS.tryAgain, BUTTONS.showLog] };
+    case "loading": {
+      const share = status.percentage === null ? "" : ` ${String(status.percentage)}%`;
+      const step = status.message === "" ? "" : `: ${status.message}`;
+      return { text: `Loading ${status.model}${step}${share}` };
     }
-  });
-</script>
-</body>
-</html>`;
+    case "error": {
+      const { chooseModel, tryAgain, showLog } = BUTTONS;
+      return { text: status.message, buttons: [chooseModel, tryAgain, showLog] };
+    }
+  }
+}
+
+function isFollowed(editor: vscode.TextEditor | undefined): editor is vscode.TextEditor {
+  return editor !== undefined && SCHEMES.includes(editor.document.uri.scheme);
 }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { PVSC_EXTENSION_ID, PythonExtension } from "@vscode/python-extension";
 import * as vscode from "vscode";
 import { Environment, SetupError, type Trouble } from "./environment";
+import { forMessage } from "./escape";
 import { describe, probe } from "./python";
 import type { Status } from "./status";
 
@@ -188,7 +189,7 @@ export class ServerFinder {
     const get = "Get Python";
     const showLog = "Show Log";
     const buttons = trouble === "python" ? [get, choose, again] : [again, showLog];
-    const answer = await vscode.window.showErrorMessage(message, ...buttons);
+    const answer = await vscode.window.showErrorMessage(forMessage(message), ...buttons);
     if (answer === get) await vscode.env.openExternal(vscode.Uri.parse(DOWNLOADS));
     if (answer === showLog) this.log.show();
     if (answer === again || (answer === choose && (await choosePython()))) return "again";

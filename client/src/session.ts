@@ -3,14 +3,16 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import * as vscode from "vscode";
 import type { LanguageClient } from "vscode-languageclient/node";
+import { forMessage } from "./escape";
 import { ServerFinder, type Launch } from "./server";
 import type { ServerStatus, Status } from "./status";
+import type { Suggestions } from "./suggestions";
 
 /** Pauses before restarts; a crash more than this many times in `CRASH_WINDOW` ends it. */
 const BACK_OFF = [500, 2_000, 5_000, 10_000];
 const CRASH_WINDOW = 180_000;
 const STOP_TIMEOUT = 1_500;
-const SCHEMES = ["file", "untitled", "vscode-notebook-cell"];
+export const SCHEMES = ["file", "untitled", "vscode-notebook-cell"];
 
 export class Session implements vscode.Disposable {
   readonly #finder: ServerFinder;
@@ -26,6 +28,7 @@ export class Session implements vscode.Disposable {
   constructor(
     context: vscode.ExtensionContext,
     private readonly log: vscode.LogOutputChannel,
+    private readonly suggestions: Suggestions,
     private readonly show: (status: Status) => void,
   ) {
     this.#finder = new ServerFinder(context, log, show);
@@ -79,6 +82,7 @@ export class Session implements vscode.Disposable {
     const [client, child] = [this.#client, this.#process];
     this.#client = undefined;
     this.#process = undefined;
+    this.suggestions.connect(undefined);
     try {
       await client?.stop(STOP_TIMEOUT);
     } catch (error) {
@@ -153,6 +157,7 @@ export class Session implements vscode.Disposable {
         if (turn === this.#turn && !this.#busy) void this.#handleCrash("The server stopped.");
       },
       documentSelector: documentSelector(),
+      suggestions: this.suggestions,
       log: this.log,
     });
     client.onNotification("likely/status", (status: ServerStatus) => {
@@ -167,8 +172,10 @@ export class Session implements vscode.Disposable {
     const message = `The setting likely.server.path names ${path}, which cannot be started.`;
     this.log.error(`${message} ${reason}`);
     this.show({ state: "stopped", message });
-    const answer = await vscode.window.showErrorMessage(message, "Open Setting");
-    if (answer === undefined) return;
+    const buttons = ["Open Setting", "Show Log"];
+    const answer = await vscode.window.showErrorMessage(forMessage(message), ...buttons);
+    if (answer === "Show Log") this.log.show();
+    if (answer !== "Open Setting") return;
     await vscode.commands.executeCommand("workbench.action.openSettings", "likely.server.path");
   }
 

@@ -1,5 +1,6 @@
 /** The status bar item: which model, what it is doing, how fast it answered. */
 import * as vscode from "vscode";
+import { forLabel } from "./escape";
 
 /** What the server says of itself in the notification `likely/status`. */
 export interface ServerStatus {
@@ -34,7 +35,10 @@ export class StatusItem implements vscode.Disposable {
   show(status: Status): void {
     const { text, tooltip, color } = appearance(status);
     this.#item.text = text;
-    this.#item.tooltip = new vscode.MarkdownString(`**Likely**: ${tooltip}\n\nClick for the menu.`);
+    // Appended as text: a model's name or an error may hold marks of Markdown.
+    this.#item.tooltip = new vscode.MarkdownString("**Likely**: ")
+      .appendText(tooltip)
+      .appendMarkdown("\n\nClick for the menu.");
     this.#item.backgroundColor =
       color === undefined ? undefined : new vscode.ThemeColor(`statusBarItem.${color}Background`);
     if (status.state === "idle") this.#item.hide();
@@ -83,7 +87,7 @@ function appearance(status: Status): Appearance {
       const last = latency === null ? "" : `, last answer in ${milliseconds(latency)}`;
       return {
         text: `$(graph) ${shortName(model)}${time}`,
-        tooltip: `\`${model}\` is ready${last}`,
+        tooltip: `${model} is ready${last}`,
       };
     }
   }
@@ -94,7 +98,7 @@ function milliseconds(latency: number): string {
 }
 
 /** The last part of a path or hub id, short enough for the status bar. */
-export function shortName(model: string): string {
+function shortName(model: string): string {
   const name = model.split(/[\\/]/).filter(Boolean).at(-1) ?? model;
-  return name.length <= 30 ? name : `${name.slice(0, 29)}…`;
+  return forLabel(name.length <= 30 ? name : `${name.slice(0, 29)}…`);
 }

@@ -16,9 +16,11 @@ import click
 from likely import __version__
 from likely.benchmark import MEASUREMENTS
 from likely.models.reporting import ModelError, ModelUnavailableError
+from likely.text.escaping import line
 
 if TYPE_CHECKING:
     from likely.lsp.served_model import ListedModel, Progress, ServedModel
+    from likely.prediction.context import DocumentStart
     from likely.settings import Settings
 
 _OK, _FAILED, _BAD_INPUT = 0, 1, 2
@@ -55,8 +57,13 @@ def main() -> NoReturn:
 
 
 def _fail(message: str, status: int) -> int:
-    click.echo(f"likely: {' '.join(message.split())}", err=True)
+    _note(message)
     return status
+
+
+def _note(message: str) -> None:
+    """Say something beside the answer."""
+    click.echo(f"likely: {line(message)}", err=True)
 
 
 def _model_options(command: Command) -> Command:
@@ -124,27 +131,52 @@ def commands(context: click.Context) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @_model_options
 def predict(
-    text: str, k: int, mode: Literal["raw", "exact"], as_json: bool, **options: Any
+    text: str,
+    k: int,
+    mode: Literal["raw", "exact"],
+    as_json: bool,
+    document_start: DocumentStart,
+    context_tokens: int | None,
+    **options: Any,
 ) -> None:
     """Show the most likely next tokens after TEXT.
 
-    TEXT "-" reads standard input as it is, a line end at its end included.
+    TEXT "-" reads standard input, without the line end that `echo` puts at its end.
     """
-    data = sys.stdin.buffer.read() if text == "-" else os.fsencode(text)
+    data = _standard_input() if text == "-" else os.fsencode(text)
     try:
         data.decode()
     except UnicodeDecodeError as error:
         raise click.UsageError(f"TEXT is not UTF-8 at byte {error.start}.") from None
     from likely import next_tokens
 
-    table = next_tokens.predict(data, k, mode=mode, **options)
+    language_model = next_tokens.loaded(**options)
+    if context_tokens is not None and context_tokens > language_model.max_tokens:
+        _note(
+            f"{language_model.name} sees at most {language_model.max_tokens:,} tokens, and not"
+            f" the {context_tokens:,} of --context-tokens"
+        )
+    table = next_tokens.predict(
+        language_model,
+        data,
+        min(k, len(language_model.vocabulary)),
+        mode=mode,
+        document_start=document_start,
+        context_tokens=context_tokens,
+    )
     if as_json:
-        line = json.dumps(table.to_dict(), ensure_ascii=False) + "\n"
-        sys.stdout.buffer.write(line.encode())
+        found = json.dumps(table.to_dict(), ensure_ascii=False) + "\n"
+        sys.stdout.buffer.write(found.encode())
         return
     from likely.terminal import print_table
 
     print_table(table.table())
+
+
+def _standard_input() -> bytes:
+    """Standard input without one line end at its end, which no phrase is meant to have."""
+    data = sys.stdin.buffer.read()
+    return data[: -2 if data.endswith(b"\r\n") else -1] if data.endswith(b"\n") else data
 
 
 @commands.group(invoke_without_command=True)
@@ -164,6 +196,7 @@ def list_models() -> None:
     """List the models that are cached, and some that could be."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from likely.models import sources
     from likely.models.reporting import size_text
@@ -174,7 +207,8 @@ def list_models() -> None:
     grid.add_column("what")
     for entry in sources.list_models():
         size = size_text(entry.size) if entry.size is not None else "yes"
-        grid.add_row(entry.name, size if entry.cached else "-", entry.detail)
+        shown = size if entry.cached else "-"
+        grid.add_row(Text(line(entry.name)), shown, Text(line(entry.detail)))
     Console(highlight=False).print(grid)
 
 
@@ -188,7 +222,7 @@ def fetch(model: str, revision: str | None) -> None:
 
     with showing_progress() as progress:
         folder = sources.fetch(model, revision=revision, progress=progress)
-    click.echo(f"{model} is ready in {folder}", err=True)
+    click.echo(line(f"{model} is ready in {folder}"), err=True)
 
 
 @models.command()
@@ -199,7 +233,7 @@ def remove(model: str) -> None:
 
     if not sources.remove(model):
         raise ModelError(f"{model} is not cached: `likely models` lists what is")
-    click.echo(f"{model} is removed", err=True)
+    click.echo(line(f"{model} is removed"), err=True)
 
 
 @models.command()
@@ -226,11 +260,11 @@ def doctor(model: str, device: str, threads: int | None) -> None:
 
     problems = []
     for finding in examine(model, device, threads):
-        click.echo(f"{finding.subject:<16} {finding.value}")
+        click.echo(f"{finding.subject:<16} {line(finding.value)}")
         if finding.problem:
             problems.append(finding.problem)
     for problem in problems:
-        click.echo(f"wrong: {problem}")
+        click.echo(f"wrong: {line(problem)}")
     if problems:
         sys.exit(_FAILED)
     click.echo("nothing is wrong")

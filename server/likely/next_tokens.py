@@ -5,17 +5,21 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, get_args, overload
 
-from likely.prediction.cursor import CursorOptions, Prediction, predict_at_cursor
-from likely.prediction.distribution import Candidate, percent
-from likely.prediction.window import DocumentStart, TextBefore, whole_reach
+from likely import arguments
+from likely.prediction.cursor import CursorOptions, Mode, Prediction, predict_at_cursor
+from likely.prediction.distribution import Candidate, percent, standing_before
+from likely.prediction.window import MIN_CONTEXT_TOKENS, DocumentStart, TextBefore, whole_reach
 from likely.terminal import Row, TokenTable, plain_table, showing_progress
+from likely.text.escaping import line
 from likely.text.vocabulary import show
 
 if TYPE_CHECKING:
     from likely.engines.loading import CausalLanguageModel
 
+DEVICES = ("auto", "cpu", "cuda", "mps")
+MAX_THREADS = 1024
 _MODELS_KEPT = 2
 
 
@@ -25,9 +29,7 @@ class NextTokens(Sequence[Candidate]):
     A sequence of candidates with `rest`, the probability mass that they leave out.
     """
 
-    def __init__(
-        self, text: bytes, model: str, mode: Literal["raw", "exact"], prediction: Prediction
-    ) -> None:
+    def __init__(self, text: bytes, model: str, mode: Mode, prediction: Prediction) -> None:
         self.text = text
         self.model = model
         self.mode = mode
@@ -59,26 +61,25 @@ class NextTokens(Sequence[Candidate]):
         longest = max((candidate.probability for candidate in self), default=0.0)
         return [
             Row(
-                rank=rank,
                 token=show(candidate.insertion),
                 ids=" ".join(map(str, candidate.ids)),
                 percent=percent(candidate.probability),
                 bar=candidate.probability / longest if longest > 0 else 0.0,
             )
-            for rank, candidate in enumerate(self, 1)
+            for candidate in self
         ]
 
     def caption(self) -> str:
         """Say in one line what the figures are."""
         made = self.prediction
-        parts = [self.model, made.method]
+        parts = [line(self.model), made.method]
         if made.fragment_probability is not None:
             fragment = show(made.fragment) or "nothing"
             parts.append(f"given {fragment} ({percent(made.fragment_probability)})")
         tokens = made.context_tokens
         parts.append(f"{tokens} token{'' if tokens == 1 else 's'} of context")
-        if made.separator_stood_in:
-            parts.append("the document separator stands before the text")
+        if before := standing_before(made.before_text):
+            parts.append(before)
         if made.entropy is not None:
             parts.append(f"entropy {made.entropy:.2f} bits")
         return " · ".join(parts)
@@ -91,18 +92,17 @@ class NextTokens(Sequence[Candidate]):
             "mode": self.mode,
             "text": self.text.decode(errors="replace"),
             "context_tokens": made.context_tokens,
+            "before_text": made.before_text,
         }
         if self.mode == "exact":
             found["method"] = made.method
             found["fragment"] = made.fragment.decode(errors="replace")
             found["fragment_probability"] = made.fragment_probability
-        if made.separator_stood_in:
-            found["separator_stood_in"] = True
         found["candidates"] = [
             {
                 "rank": rank,
                 "ids": list(candidate.ids),
-                "text": candidate.insertion.decode(errors="replace"),
+                "text": candidate.text,
                 "bytes": candidate.insertion.hex(),
                 "probability": candidate.probability,
                 "logprob": candidate.logprob,
@@ -122,7 +122,7 @@ class NextTokens(Sequence[Candidate]):
         rows = [
             {
                 "rank": rank,
-                "token": candidate.insertion.decode(errors="replace"),
+                "token": candidate.text,
                 "ids": candidate.ids,
                 "probability": candidate.probability,
                 "logprob": candidate.logprob,
@@ -141,43 +141,36 @@ class NextTokens(Sequence[Candidate]):
 
     def _repr_html_(self) -> str:
         body = "".join(
-            f'<tr><td style="text-align:right;opacity:.6">{row.rank}</td>'
+            f'<tr><td style="text-align:right;opacity:.6">{rank}</td>'
             f'<td style="text-align:left"><code>{html.escape(row.token)}</code></td>'
             f'<td style="text-align:right;opacity:.6">{row.ids}</td>'
             f'<td style="text-align:right">{row.percent}</td>'
             '<td style="text-align:left;width:16em"><div style="background:#4c8dd6;height:.8em;'
             f'border-radius:2px;width:{100 * row.bar:.1f}%"></div></td></tr>'
-            for row in self.rows()
+            for rank, row in enumerate(self.rows(), 1)
         )
         return (
+            # Tokens with dollar signs are no mathematics to a notebook.
+            '<div class="tex2jax_ignore mathjax_ignore">'
             '<table style="color:inherit;white-space:nowrap"><thead><tr><th></th>'
             '<th style="text-align:left">token</th><th>id</th>'
             f"<th>probability</th><th></th></tr></thead><tbody>{body}"
             '<tr><td></td><td style="text-align:left;opacity:.6">rest</td><td></td>'
             f'<td style="text-align:right;opacity:.6">{percent(self.rest)}</td><td></td></tr>'
-            f'</tbody></table><div style="opacity:.6">{html.escape(self.caption())}</div>'
+            f'</tbody></table><div style="opacity:.6">{html.escape(self.caption())}</div></div>'
         )
 
 
 def predict(
-    text: str | bytes,
+    language_model: CausalLanguageModel,
+    text: bytes,
     k: int,
     *,
-    model: str,
-    mode: Literal["raw", "exact"],
+    mode: Mode,
     document_start: DocumentStart,
     context_tokens: int | None,
-    device: str,
-    threads: int | None,
-    revision: str | None,
-    offline: bool,
 ) -> NextTokens:
-    """Load `model`, or take it from an earlier call, and return its table for `text`.
-
-    Progress is shown in the terminal. Raises `ModelError`.
-    """
-    data = _utf8(text) if isinstance(text, str) else text
-    language_model = _loaded(model, device, threads, revision, offline)
+    """Return the table of a model for a text (UTF-8)."""
     options = CursorOptions(
         k=k,
         mode=mode,
@@ -186,14 +179,50 @@ def predict(
         # The textbook's list holds tokens as they are, half characters too.
         whole_characters=mode == "exact",
     )
-    before = _text_before(data, whole_reach(language_model, context_tokens))
+    before = _text_before(text, whole_reach(language_model, context_tokens))
     prediction = predict_at_cursor(language_model, before, options)
-    return NextTokens(data, language_model.name, mode, prediction)
+    return NextTokens(text, language_model.name, mode, prediction)
 
 
-def _utf8(text: str) -> bytes:
-    # By way of UTF-16, where halves of a character that stand together become that character.
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
+def predict_checked(
+    phrase: object,
+    k: object,
+    *,
+    model: object,
+    mode: Mode,
+    document_start: DocumentStart,
+    context_tokens: object,
+    device: str,
+    threads: object,
+    revision: object,
+    offline: object,
+) -> NextTokens:
+    """See `likely.predict_next_tokens`; whatever the arguments are, they are checked first."""
+    text = arguments.text("phrase", phrase)
+    arguments.whole_number("k", k, 1)
+    arguments.choice("mode", mode, get_args(Mode))
+    arguments.choice("document_start", document_start, get_args(DocumentStart))
+    arguments.choice("device", device, DEVICES)
+    window = (
+        None
+        if context_tokens is None
+        else arguments.whole_number("context_tokens", context_tokens, MIN_CONTEXT_TOKENS)
+    )
+    language_model = loaded(
+        arguments.path_or_name("model", model),
+        device,
+        None if threads is None else arguments.whole_number("threads", threads, 1, MAX_THREADS),
+        arguments.optional_name("revision", revision),
+        arguments.truth("offline", offline),
+    )
+    return predict(
+        language_model,
+        text,
+        arguments.whole_number("k", k, 1, len(language_model.vocabulary)),
+        mode=mode,
+        document_start=document_start,
+        context_tokens=window,
+    )
 
 
 def _text_before(data: bytes, size: int) -> TextBefore:
@@ -204,12 +233,18 @@ def _text_before(data: bytes, size: int) -> TextBefore:
 
 
 @lru_cache(maxsize=_MODELS_KEPT)
-def _loaded(
+def loaded(
     model: str, device: str, threads: int | None, revision: str | None, offline: bool
 ) -> CausalLanguageModel:
-    from likely.engines.loading import load
+    """Load a model, or take it from an earlier call; progress is shown in the terminal.
+
+    Raises `ModelError`.
+    """
     from likely.models.sources import locate
 
     with showing_progress() as progress:
         folder = locate(model, revision=revision, offline=offline, progress=progress)
+        # What is slow to import comes once the model is found.
+        from likely.engines.loading import load
+
         return load(folder, name=model, device=device, threads=threads, progress=progress)

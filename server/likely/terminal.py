@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from rich.cells import cell_len
+import click
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -20,14 +20,16 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 from rich.progress import Progress as Bar
-from rich.table import Table
-from rich.text import Text
+
+from likely.text.escaping import line
 
 if TYPE_CHECKING:
     from likely.models.reporting import Progress
 
 _EIGHTHS = " ▏▎▍▌▋▊▉"
-_LONGEST_TOKEN = 32
+_GAP = "  "
+_SHORTEST_TOKEN, _LONGEST_TOKEN = 5, 32
+_LONGEST_IDS = 24
 _SHORTEST_BAR, _LONGEST_BAR = 6, 40
 _PLAIN_WIDTH = 80
 # Work that is shorter than this needs no word in a log.
@@ -38,7 +40,6 @@ _PATIENCE_SECONDS = 2.0
 class Row:
     """One line of the table; `bar` is the length of its bar as a share of the longest one."""
 
-    rank: int
     token: str
     ids: str
     percent: str
@@ -56,36 +57,34 @@ class TokenTable:
 
 def print_table(table: TokenTable) -> None:
     """Print the table to standard output: as wide as the terminal, plain where it is none."""
-    console = Console(highlight=False)
-    if console.is_terminal:
-        _print(table, console, blocks=_can_print("█▏", console.encoding))
-    else:
-        blocks = _can_print("█▏", sys.stdout.encoding)
-        print(plain_table(table, width=console.width, blocks=blocks))  # noqa: T201
+    console = Console(highlight=False, force_jupyter=False)
+    coloured = console.is_terminal and console.color_system is not None
+    coloured = coloured and not (console.no_color or console.legacy_windows)
+    blocks = _can_print("█▏", sys.stdout.encoding)
+    lines = _lines(table, console.width, blocks=blocks, paint=click.style if coloured else _plain)
+    print("\n".join(lines))  # noqa: T201
 
 
 def plain_table(table: TokenTable, *, width: int = _PLAIN_WIDTH, blocks: bool = True) -> str:
     """Return the table as aligned text without colours; `blocks`: bars of block characters."""
-    output = io.StringIO()
-    console = Console(file=output, width=width, highlight=False, color_system=None)
-    _print(table, console, blocks=blocks)
-    return "\n".join(line.rstrip() for line in output.getvalue().splitlines())
+    return "\n".join(_lines(table, width, blocks=blocks, paint=_plain))
 
 
 @contextmanager
 def showing_progress() -> Iterator[Progress]:
     """Show progress on standard error until the block ends.
 
-    In a terminal as a line that goes away; in a log as one line per step, once the work takes
-    longer than a moment.
+    In a terminal as a line that goes away; in a log or a notebook as one line per step, once the
+    work takes longer than a moment.
     """
-    console = Console(stderr=True, highlight=False)
-    if not (console.is_terminal or console.is_jupyter):
+    # A notebook passes for a terminal with rich, whose progress leaves its traces in the output.
+    if not sys.stderr.isatty():
         yield _logged()
         return
+    console = Console(stderr=True, highlight=False, force_jupyter=False)
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
         TimeElapsedColumn(),
@@ -95,6 +94,7 @@ def showing_progress() -> Iterator[Progress]:
 
         def report(message: str, fraction: float | None) -> None:
             nonlocal step
+            message = line(message)
             if message != step.message:
                 step.end()
                 step = _Step(bar, message)
@@ -127,34 +127,66 @@ def _logged() -> Progress:
         nonlocal last
         if message != last and time.monotonic() - began > _PATIENCE_SECONDS:
             last = message
-            print(message, file=sys.stderr, flush=True)  # noqa: T201
+            print(line(message), file=sys.stderr, flush=True)  # noqa: T201
 
     return report
 
 
-def _print(table: TokenTable, console: Console, *, blocks: bool) -> None:
+def _lines(table: TokenTable, width: int, *, blocks: bool, paint: Paint) -> Iterator[str]:
+    """The lines of the table, the rest and the caption; `paint` puts text in colour.
+
+    Not rich's table, which takes a minute for a whole vocabulary.
+    """
     rows = table.rows
-    tokens = max((min(cell_len(row.token), _LONGEST_TOKEN) for row in rows), default=0)
-    ids = max((cell_len(row.ids) for row in rows), default=0)
-    taken = 2 + max(tokens, 5) + max(ids, 2) + len("probability") + 4 * 2 + 2
-    length = max(_SHORTEST_BAR, min(_LONGEST_BAR, console.width - taken))
-    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    grid.add_column("#", justify="right", style="dim", no_wrap=True)
-    grid.add_column("token", no_wrap=True, overflow="ellipsis", max_width=_LONGEST_TOKEN)
-    grid.add_column("id", justify="right", style="dim", no_wrap=True, overflow="ellipsis")
-    grid.add_column("probability", justify="right", no_wrap=True)
-    grid.add_column("", no_wrap=True, overflow="crop")
-    for row in rows:
-        grid.add_row(
-            str(row.rank),
-            Text(row.token, style="bold"),
-            row.ids,
-            row.percent,
-            Text(_bar(row.bar, length, blocks), style="cyan"),
+    ranks = max(1, len(str(len(rows))))
+    ids = max([2, *(min(len(row.ids), _LONGEST_IDS) for row in rows)])
+    others = ranks + ids + len("probability") + 4 * len(_GAP) + _SHORTEST_BAR
+    longest = max(_SHORTEST_TOKEN, min(_LONGEST_TOKEN, width - others))
+    tokens = max([_SHORTEST_TOKEN, *(min(cell_len(row.token), longest) for row in rows)])
+    length = max(_SHORTEST_BAR, min(_LONGEST_BAR, width - others - tokens + _SHORTEST_BAR - 2))
+
+    def heading(rank: str, token: str, identifiers: str, figure: str) -> str:
+        cells = (rank.rjust(ranks), token.ljust(tokens), identifiers.rjust(ids), figure.rjust(11))
+        return paint(_GAP.join(cells).rstrip(), dim=True)
+
+    yield heading("#", "token", "id", "probability")
+    for rank, row in enumerate(rows, 1):
+        cells = (
+            paint(str(rank).rjust(ranks), dim=True),
+            paint(_fitted(row.token, tokens), bold=True),
+            paint(_fitted(row.ids, ids, right=True), dim=True),
+            row.percent.rjust(11),
+            paint(_bar(row.bar, length, blocks), fg="cyan"),
         )
-    grid.add_row("", Text("rest", style="dim"), "", Text(table.rest, style="dim"), "")
-    console.print(grid)
-    console.print(Text(table.caption, style="dim"), soft_wrap=True)
+        yield _GAP.join(cells)
+    yield heading("", "rest", "", table.rest)
+    yield paint(table.caption, dim=True)
+
+
+class Paint(Protocol):
+    """What `click.style` does; text without any colour is as good."""
+
+    def __call__(
+        self, text: str, *, fg: str | None = None, bold: bool | None = None, dim: bool | None = None
+    ) -> str:
+        """Put text in colour."""
+        ...
+
+
+def _plain(
+    text: str, *, fg: str | None = None, bold: bool | None = None, dim: bool | None = None
+) -> str:
+    del fg, bold, dim
+    return text
+
+
+def _fitted(text: str, width: int, *, right: bool = False) -> str:
+    """Text in a column: filled with spaces, or cut where it is too wide."""
+    missing = width - cell_len(text)
+    if missing < 0:
+        text = set_cell_size(text, width - 1) + "…"
+        missing = 0
+    return " " * missing + text if right else text + " " * missing
 
 
 def _bar(share: float, length: int, blocks: bool) -> str:

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from likely.prediction.protocol import LanguageModel
 from rich.console import Console
 from rich.table import Table
 
@@ -30,8 +31,7 @@ from likely.models.sources import locate
 from likely.prediction.covering import cover_cursor, weigh_covers
 from likely.prediction.cursor import cursor_candidates
 from likely.prediction.distribution import most_likely
-from likely.prediction.protocol import LanguageModel
-from likely.prediction.window import Context, TextBefore, make_context, reach
+from likely.prediction.window import Context, TextBefore, steady_context, steady_reach
 from likely.text.vocabulary import TokenIds
 
 ROOT = Path(__file__).parents[2]
@@ -163,9 +163,9 @@ def tallies(model: LanguageModel, positions: int, seed: int) -> Iterator[tuple[s
             total = Tally(by_method={method: Tally() for method in METHODS})
             for offset in wanted:
                 seen = text[:offset].encode()
-                data = seen[-reach(CONTEXT_TOKENS) :].decode(errors="ignore").encode()
+                data = seen[-steady_reach(model, CONTEXT_TOKENS) :].decode(errors="ignore").encode()
                 before = TextBefore(data, len(seen) - len(data))
-                context = make_context(model, before, CONTEXT_TOKENS, "auto")
+                context = steady_context(model, before, CONTEXT_TOKENS, "auto")
                 truth = truth_at(model, context, text[offset : offset + 200].encode())
                 for method in METHODS:
                     guess = {"raw": raw, "healed": healed, "exact": exact}[method]

@@ -8,12 +8,12 @@ import argparse
 import time
 
 import psutil
+from likely.prediction.predictor import Predictor
 
 from likely.benchmark.texts import CODE, PROSE
 from likely.engines.loading import load
 from likely.models.sources import locate
 from likely.prediction.cursor import CursorOptions
-from likely.prediction.predictor import Predictor
 from likely.prediction.window import TextBefore, reach
 
 SCRIPT = PROSE + CODE

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from likely.lsp import server
 from likely.lsp.server import serve_stdio, serve_tcp
 from likely.settings import Settings
 
@@ -16,11 +17,17 @@ if TYPE_CHECKING:
     from fakes import FakeModel
 
 
+FOREVER = 3600.0
+# A busy client may take longer to say its settings than one has patience for otherwise.
+server.CONFIGURATION_GRACE = 5.0
+
+
 @dataclass(frozen=True)
 class Entry:
     name: str
     detail: str
     cached: bool
+    size: int | None = None
 
 
 def load_model(settings: Settings, progress: Callable[[str, float | None], None]) -> "FakeModel":
@@ -32,13 +39,23 @@ def load_model(settings: Settings, progress: Callable[[str, float | None], None]
         raise ValueError(f"there is no model {name}; set `likely.model` to another")
     if name == "crash":
         raise SystemExit("a library that ends the process")
+    if name == "stuck-at-loading":
+        progress("Loading", None)
+        time.sleep(FOREVER)
     if name == "slow-to-load":
         for step in range(20):
             progress("Converting the weights", step / 20)
             time.sleep(0.1)
     progress("Loading", None)
-    during = {"slow": slowly(30), "failing": fail}.get(name, lambda _model: None)
+    during = {"slow": slowly(FOREVER), "stuck": sleep, "failing": fail}.get(
+        name, lambda _model: None
+    )
     return FakeModel(name=name, during=during)
+
+
+def sleep(model: "FakeModel") -> None:
+    """A pass that cannot be abandoned."""
+    time.sleep(FOREVER)
 
 
 def fail(model: "FakeModel") -> None:
@@ -46,7 +63,7 @@ def fail(model: "FakeModel") -> None:
 
 
 def list_models(settings: Settings) -> list[Entry]:
-    return [Entry("fake", "a script", True), Entry(settings.model, "the one in use", False)]
+    return [Entry("fake", "a script", True, 1000), Entry(settings.model, "the one in use", False)]
 
 
 if __name__ == "__main__":

@@ -1,20 +1,19 @@
 """`likely serve` as users start it, with the real default model."""
 
 import asyncio
-import subprocess
+import re
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from lsprotocol import types
 
+import tiny_models
 from likely.models import sources
-from lsp_client import REAL_SERVER, URI, VSCODE, Client, connected, detail, shown
+from lsp_client import REAL_SERVER, URI, VSCODE, Client, connected, detail, eventually, shown
 
 PHRASE = "This weekend I plan to"
-LINUX_MAPS = Path("/proc/self/maps").exists()
 
 
 @pytest.fixture(scope="module")
@@ -106,31 +105,37 @@ async def test_a_burst_of_keys_ends_with_the_answer_to_the_last(model: str) -> N
         assert figures(answers[-1]) == pytest.approx(figures(alone), abs=0.01)
 
 
-async def measure_start() -> tuple[float, float]:
-    """Seconds until `initialize` is answered, and for the library's import alone."""
+async def test_initialize_is_answered_before_anything_heavy_is_imported() -> None:
     client = Client()
     client.capabilities = VSCODE.capabilities
-    began = time.perf_counter()
-    await client.start_io(*REAL_SERVER)
+    # Says of every module when it is imported; loading would begin with `initialized`.
+    await client.start_io(sys.executable, "-X", "importtime", *REAL_SERVER[1:])
     await client.initialize_async(types.InitializeParams(capabilities=VSCODE.capabilities))
-    answered = time.perf_counter() - began
-    if LINUX_MAPS:
-        mapped = Path(f"/proc/{client.process.pid}/maps").read_text()
-        assert "libtorch" not in mapped
-        assert "site-packages/torch" not in mapped
-        assert "multiarray" not in mapped  # nor numpy: everything heavy comes later
     client.process.kill()
+    await client.process.wait()
+    await client._log_reader
     await client.stop()  # type: ignore[no-untyped-call]
-    began = time.perf_counter()
-    subprocess.run([sys.executable, "-c", "import pygls.lsp.server"], check=True)
-    return answered, time.perf_counter() - began
+    imported = set(re.findall(r"^import time:.*\| +(\S+)$", client.log.decode(), re.MULTILINE))
+    assert {"likely.lsp.server", "pygls.lsp.server", "lsprotocol.types"} <= imported
+    heavy = {"torch", "transformers", "numpy", "tokenizers", "huggingface_hub", "gguf", "rich"}
+    assert not heavy & {name.partition(".")[0] for name in imported}
+    ours = {name for name in imported if name.startswith("likely.")}
+    assert "likely.text.vocabulary" not in ours
+    assert not any(name.startswith("likely.prediction") for name in ours)
 
 
-async def test_initialize_is_answered_before_anything_heavy_is_imported() -> None:
-    runs = [await measure_start() for _ in range(5)]
-    answered = min(answered for answered, _ in runs)
-    imported = min(imported for _, imported in runs)
-    assert answered <= 1.5 * imported, f"{answered:.2f} s against {imported:.2f} s"
+async def test_what_a_models_files_say_is_no_link_in_a_message(tmp_path: Path) -> None:
+    link = "[Fix it](command:workbench.action.terminal.new)"
+    folder = tiny_models.write_llama(tmp_path / "model", model_type=link)
+    async with connected(VSCODE, REAL_SERVER, settings={"model": str(folder)}) as client:
+        client.open(PHRASE, URI)
+        await eventually(lambda: bool(client.messages))
+        (message,) = client.messages
+        assert "unknown architecture [Fix it] (command:workbench" in message.message
+        hover = await client.hover(0, 0)
+        assert hover
+        assert isinstance(hover.contents, types.MarkupContent)
+        assert "\\[Fix it\\](command" in hover.contents.value
 
 
 async def test_a_missing_model_is_a_message_that_names_it() -> None:
@@ -138,12 +143,7 @@ async def test_a_missing_model_is_a_message_that_names_it() -> None:
     async with connected(VSCODE, REAL_SERVER, settings=settings) as client:
         client.open(PHRASE, URI)
 
-        async def said() -> bool:
-            await asyncio.sleep(0.1)
-            return bool(client.messages)
-
-        while not await said():
-            pass
+        await eventually(lambda: bool(client.messages))
         (message,) = client.messages
         assert "/nowhere/model" in message.message
         assert "\n" not in message.message

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import time
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from lsp_client import (
     FAKE_SERVER,
     MINIMAL,
     NEOVIM,
+    PATIENCE,
     PROFILES,
     URI,
     VSCODE,
@@ -101,6 +101,39 @@ async def test_loading_is_shown_and_answers_are_empty_until_the_model_is_there()
         assert (last["state"], last["model"]) == ("ready", "slow-to-load")
 
 
+async def test_what_a_model_is_called_is_live_nowhere() -> None:
+    hostile = "missing [Fix it](command:workbench.action.terminal.new) $(rocket)\n\n# <b>x</b>\x1b"
+    options = {"likelyStatus": True}
+    async with connected(settings={"model": hostile}, options=options) as client:
+        client.open(PHRASE)
+        await eventually(lambda: bool(client.messages))
+        await eventually(lambda: client.statuses[-1]["state"] == "error")
+        titles: list[str] = []
+        for bar in client.progress_reports.values():
+            steps: list[Any] = list(bar)
+            titles += [
+                step.title for step in steps if isinstance(step, types.WorkDoneProgressBegin)
+            ]
+        shown = [*titles, *(message.message for message in client.messages)]
+        shown += [status[name] for status in client.statuses for name in ("model", "message")]
+        assert any("Fix it" in text for text in shown)
+        for text in shown:
+            assert "](" not in text
+            assert "$(" not in text
+            assert text.isprintable()
+        hover = text_of(await client.hover(0, 0))
+        table = (await client.request("likely/nextTokens", hover_at(0, 0))).markdown
+        for markdown in (hover, table):
+            assert "\\[Fix it\\](command:" in markdown
+            assert "\\<b\\>" in markdown
+            assert "\n" not in markdown
+
+
+def hover_at(line: int, character: int) -> types.TextDocumentPositionParams:
+    place = types.Position(line, character)
+    return types.TextDocumentPositionParams(types.TextDocumentIdentifier(URI), place)
+
+
 async def test_status_is_sent_only_to_clients_that_know_it() -> None:
     async with connected(settings=FAKE) as client:
         client.open(PHRASE)
@@ -186,7 +219,9 @@ async def test_hover_reads_the_token_under_the_position(profile: Profile) -> Non
         # Past a line's last character: its line end. Past the text: what may come next.
         assert "⏎" in text_of(await client.hover(0, 99)).splitlines()[0]
         assert "all others" in text_of(await client.hover(7, 7)).replace("|", "")
-        assert "probability" in text_of(await client.hover(1, 99)).splitlines()[0]
+        next_tokens = text_of(await client.hover(1, 99)).splitlines()
+        assert (next_tokens[0] == "```text") == (profile is NEOVIM)
+        assert "probability" in next_tokens[profile is NEOVIM]
 
 
 async def test_the_next_token_table_and_the_models_can_be_asked_for() -> None:
@@ -196,8 +231,12 @@ async def test_the_next_token_table_and_the_models_can_be_asked_for() -> None:
         place = {"textDocument": {"uri": URI}, "position": {"line": 0, "character": 99}}
         table = await client.request("likely/nextTokens", place)
         assert "| `·visit` | 40.00% | ████████████████ |" in table.markdown
+        assert (table.model, table.typed) == ("fake", "to")
         listed = await client.request("likely/models", {})
-        assert [(m.name, m.cached) for m in listed.models] == [("fake", True), ("fake", False)]
+        assert [(m.name, m.cached, m.size) for m in listed.models] == [
+            ("fake", True, 1000),
+            ("fake", False, None),
+        ]
 
 
 @pytest.mark.parametrize("goes_on", [True, False])
@@ -295,8 +334,20 @@ async def test_settings_that_are_no_object_are_a_message(malformed: Any) -> None
 # Models
 
 
-async def test_a_model_that_fails_to_load_is_said_once_and_mended_by_the_setting() -> None:
+async def test_a_client_that_is_told_the_state_shows_a_failure_itself() -> None:
     async with connected(settings={"model": "missing"}, options={"likelyStatus": True}) as client:
+        client.open(PHRASE)
+        await eventually(lambda: bool(client.statuses) and client.statuses[-1]["state"] == "error")
+        expected = "there is no model missing; set `likely.model` to another"
+        assert client.statuses[-1]["message"] == expected
+        place = {"textDocument": {"uri": URI}, "position": {"line": 0, "character": 99}}
+        table = await client.request("likely/nextTokens", place)
+        assert (table.markdown, table.model) == (f"Likely: {expected}", "")
+        assert not client.messages
+
+
+async def test_a_model_that_fails_to_load_is_said_once_and_mended_by_the_setting() -> None:
+    async with connected(settings={"model": "missing"}) as client:
         client.open(PHRASE)
         await eventually(lambda: bool(client.messages))
         assert "there is no model missing" in text_of(await client.hover(0, 0))
@@ -309,7 +360,6 @@ async def test_a_model_that_fails_to_load_is_said_once_and_mended_by_the_setting
         assert message.message == (
             "Likely: there is no model missing; set `likely.model` to another"
         )
-        assert client.statuses[-1]["state"] == "error"
         client.set_settings(**FAKE)
         await client.ready()
         assert shown(await client.complete(*END)) == CANDIDATES
@@ -372,7 +422,6 @@ async def test_a_cancelled_request_is_answered_as_such_and_its_pass_abandoned() 
         client.open(PHRASE)
         await client.loaded()
         place = types.TextDocumentIdentifier(URI)
-        began = time.monotonic()
         for kind in range(3):
             asked = client.protocol.send_request(
                 types.TEXT_DOCUMENT_COMPLETION,
@@ -382,10 +431,9 @@ async def test_a_cancelled_request_is_answered_as_such_and_its_pass_abandoned() 
             await asyncio.sleep(0.1)
             client.cancel_request(types.CancelParams(f"cancel-{kind}"))
             with pytest.raises(JsonRpcException) as raised:
-                await asyncio.wait_for(asyncio.wrap_future(asked), 5)
+                # A pass takes longer than anybody waits here, unless it is abandoned.
+                await asyncio.wait_for(asyncio.wrap_future(asked), PATIENCE)
             assert raised.value.code == -32800
-        # A pass takes half a minute unless it is abandoned.
-        assert time.monotonic() - began < 10
 
 
 async def test_the_latest_of_a_burst_wins_and_everyone_gets_one_response() -> None:
@@ -398,7 +446,7 @@ async def test_the_latest_of_a_burst_wins_and_everyone_gets_one_response() -> No
             requests.append(asyncio.ensure_future(client.text_document_completion_async(params)))
             await asyncio.sleep(0.02)
         for request in requests[:-1]:
-            answer = await asyncio.wait_for(request, 5)
+            answer = await asyncio.wait_for(request, PATIENCE)
             assert isinstance(answer, types.CompletionList)
             assert (answer.items, answer.is_incomplete) == ((), True)
         assert not requests[-1].done()
@@ -418,12 +466,7 @@ async def test_where_the_cursor_moves_an_answer_is_prepared() -> None:
                 types.TextDocumentPositionParams(place, types.Position(line, 4)),
             )
             await asyncio.sleep(0.3)
-        for _ in range(50):
-            if b"idle work failed: ValueError" in client.log:
-                break
-            await asyncio.sleep(0.1)
-        else:
-            raise AssertionError("nothing was prepared")
+        await eventually(lambda: b"idle work failed: ValueError" in client.log)
 
 
 # Text
@@ -497,12 +540,10 @@ async def test_odd_text_and_positions_are_answered() -> None:
             uri = f"file:///{number}.txt"
             client.open(text, uri)
             await client.ready(uri)
-            began = time.monotonic()
             answers = [await client.complete(*at, uri)]
             await client.hover(*at, uri)
             client.change("y", (*at, *at), uri)
             answers.append(await client.complete(*at, uri))
-            assert time.monotonic() - began < 5, text[:20]
             assert not client.messages
             assert all(answer.is_incomplete for answer in answers)
             for item in answers[0].items:
@@ -585,7 +626,7 @@ async def test_one_client_is_served_over_tcp() -> None:
     assert shown(answers[-1]) == CANDIDATES
     await client.shutdown_async(None)
     client.exit(None)
-    assert await asyncio.wait_for(process.wait(), 5) == 0
+    assert await asyncio.wait_for(process.wait(), PATIENCE) == 0
 
 
 async def test_an_address_in_use_is_one_line() -> None:
@@ -601,16 +642,15 @@ async def test_an_address_in_use_is_one_line() -> None:
     assert errors.count(b"\n") == 1
 
 
-@pytest.mark.parametrize("model", ["fake", "slow", "slow-to-load"])
-async def test_the_process_ends_within_two_seconds_whatever_it_does(model: str) -> None:
+@pytest.mark.parametrize("model", ["fake", "slow", "stuck", "stuck-at-loading"])
+async def test_the_process_ends_whatever_it_does(model: str) -> None:
+    """What it does takes longer than anybody waits here."""
     async with connected(settings={"model": model}) as client:
         client.open(PHRASE)
         await eventually(lambda: any(client.progress_reports.values()))
         pending = asyncio.ensure_future(client.complete(*END))
         await asyncio.sleep(0.1)
-        began = time.monotonic()
-        await client.shutdown_session()
-        assert time.monotonic() - began < 2
+        await asyncio.wait_for(client.shutdown_session(), PATIENCE)
         assert client.process.returncode == 0
         pending.cancel()
 
@@ -621,4 +661,4 @@ async def test_a_server_whose_client_is_gone_ends_as_well() -> None:
         await eventually(lambda: any(client.progress_reports.values()))
         assert client.process.stdin
         client.process.stdin.close()
-        assert await asyncio.wait_for(client.process.wait(), 2) == 1
+        assert await asyncio.wait_for(client.process.wait(), PATIENCE) == 1

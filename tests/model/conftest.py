@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from likely.models import sources
 from likely.engines.loading import CausalLanguageModel, load
+from likely.models import sources
 
 
 @pytest.fixture(scope="session")

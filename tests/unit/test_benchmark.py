@@ -13,7 +13,7 @@ from rich.console import Console
 
 import tiny_models
 from likely import cli
-from likely.benchmark import MEASUREMENTS, documents, passes, run, server_process
+from likely.benchmark import MEASUREMENTS, documents, keystrokes, passes, run, server_process
 from likely.benchmark.contenders import OPTIONS, Likely, text_before
 from likely.benchmark.figures import Figures
 from likely.benchmark.floor import bytes_per_pass
@@ -96,10 +96,31 @@ def test_what_is_at_hand_does_not_change_an_answer(trace: Trace, llama: Path) ->
 # --- playing --------------------------------------------------------------------------------
 
 
+class Clock:
+    """A clock on which time passes only where somebody sleeps."""
+
+    def __init__(self) -> None:
+        self._now = 1000.0
+
+    def perf_counter(self) -> float:
+        return self._now
+
+    def sleep(self, seconds: float) -> None:
+        self._now += max(0.0, seconds)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(keystrokes, "time", made)
+    return made
+
+
 class Slow:
     """A contender whose answers take as long as they say, in hundredths of a second."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self.rows_computed = 0
         self.asked: list[bytes] = []
         self.rests: list[float] = []
@@ -107,33 +128,34 @@ class Slow:
     def answer(self, text: bytes) -> None:
         self.asked.append(text)
         self.rows_computed += len(text)
-        time.sleep(float(text.decode() or 0) / 100)
+        self._clock.sleep(float(text.decode() or 0) / 100)
 
     def rest(self, text: bytes, until: float) -> None:
         assert text == self.asked[-1]
-        self.rests.append(until - time.perf_counter())
+        self.rests.append(until - self._clock.perf_counter())
         self.rows_computed += 10
-        time.sleep(max(0.0, until - time.perf_counter()))
+        self._clock.sleep(until - self._clock.perf_counter())
 
     def clear(self) -> None:
         self.asked.clear()
 
 
-def test_a_late_answer_delays_the_next_keystroke_and_counts_once() -> None:
-    slow = Slow()
+def test_a_late_answer_delays_the_next_keystroke_and_counts_once(clock: Clock) -> None:
+    slow = Slow(clock)
     trace = Trace("slow", b"0", (Key(b"1"), Key(b"9"), Key(b"2")))
     played = play_all([Player("slow", slow, 0.05)], [trace], silent)["slow"].overall
     assert slow.asked == [b"0", b"1", b"9", b"2"]
     # After the second answer, which takes longer than the interval, nobody rests.
-    assert len(slow.rests) == 2
+    assert slow.rests == pytest.approx([0.04, 0.03])
     assert played.latency.count == 3
-    assert 90 <= played.latency.max < played.latency.mean * 3
+    assert played.latency.max == pytest.approx(90)
+    assert played.latency.mean == pytest.approx(40)
     assert (played.rows, played.without_pass) == (1, 0)
     assert played.idle_rows == pytest.approx(20 / 3)
 
 
-def test_contenders_take_turns_and_the_slow_one_is_asked_seldom() -> None:
-    quick, seldom = Slow(), Slow()
+def test_contenders_take_turns_and_the_slow_one_is_asked_seldom(clock: Clock) -> None:
+    quick, seldom = Slow(clock), Slow(clock)
     keys = tuple(Key(b"0") for _ in range(40))
     players = [Player("quick", quick, 0), Player("seldom", seldom, 0, every=10)]
     played = play_all(players, [Trace("t", b"", keys)], silent)
@@ -142,19 +164,19 @@ def test_contenders_take_turns_and_the_slow_one_is_asked_seldom() -> None:
     assert quick.rests == []
 
 
-def test_who_clicks_elsewhere_needs_a_moment_to_type_there() -> None:
+def test_who_clicks_elsewhere_needs_a_moment_to_type_there(clock: Clock) -> None:
     class Clicked(Slow):
         def rest(self, text: bytes, until: float) -> None:
-            clicks.append((text, until - time.perf_counter()))
+            clicks.append((text, until - clock.perf_counter()))
 
     clicks: list[tuple[bytes, float]] = []
     trace = Trace("click", b"0", (Key(b"0", b"elsewhere"),))
     for interval in (0.0, 0.001):
-        play_all([Player("clicked", Clicked(), interval)], [trace], silent)
+        play_all([Player("clicked", Clicked(clock), interval)], [trace], silent)
     (text, pause), *others = clicks
     assert text == b"elsewhere"
     assert all(text == b"0" for text, _ in others)
-    assert pause == pytest.approx(HOMING, abs=0.1)
+    assert pause == pytest.approx(HOMING)
 
 
 def test_a_keystroke_without_rows_needed_no_pass() -> None:

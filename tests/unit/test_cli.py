@@ -3,12 +3,13 @@
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import types
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import pytest
 from huggingface_hub import constants
@@ -18,6 +19,7 @@ from likely import __version__, cli, next_tokens
 from likely.models import sources
 
 PHRASE = "This weekend I plan to"
+PATIENCE = 120.0
 
 
 class Done(NamedTuple):
@@ -100,11 +102,41 @@ def test_predict_agrees_with_a_plain_forward_pass(run: Run, llama: str) -> None:
         assert entry["probability"] == pytest.approx(float(row[entry["ids"][0]].detach()), abs=1e-5)
 
 
-def test_predict_reads_standard_input_as_it_is(run: Run, llama: str) -> None:
-    read = json.loads(run("predict", "-", "--json", "--model", llama, stdin=b"I plan\r\n ").out)
-    assert read["text"] == "I plan\r\n "
-    given = json.loads(run("predict", "I plan\r\n ", "--json", "--model", llama).out)
-    assert read == given
+@pytest.mark.parametrize(
+    ("stdin", "text"),
+    [
+        ("I plan\r\n ", "I plan\r\n "),
+        ("I plan", "I plan"),
+        ("I plan\n", "I plan"),
+        ("I plan\r\n", "I plan"),
+        ("I plan\n\n", "I plan\n"),
+        ("I plan\r", "I plan\r"),
+        ("\n", ""),
+    ],
+)
+def test_predict_reads_standard_input_but_for_one_final_line_end(
+    run: Run, llama: str, stdin: str, text: str
+) -> None:
+    arguments = ("--json", "--model", llama)
+    read = json.loads(run("predict", "-", *arguments, stdin=stdin.encode()).out)
+    assert read["text"] == text
+    assert read == json.loads(run("predict", text, *arguments).out)
+
+
+def test_a_window_beyond_the_model_is_said(run: Run, llama: str) -> None:
+    beyond = run("predict", PHRASE, "--model", llama, "--context-tokens", "200")
+    assert beyond.status == 0
+    assert "tiny" not in beyond.err
+    assert "sees at most 128 tokens, and not the 200 of --context-tokens" in beyond.err
+    assert beyond.err.count("\n") == 1
+    within = run("predict", PHRASE, "--model", llama, "--context-tokens", "128")
+    assert within == (0, beyond.out, "")
+
+
+def test_the_list_is_as_long_as_the_vocabulary_at_most(run: Run, llama: str) -> None:
+    found = json.loads(run("predict", PHRASE, "-k", "50000", "--json", "--model", llama).out)
+    assert 200 < len(found["candidates"]) < 400
+    assert found["rest"] < 0.1
 
 
 def test_predict_in_exact_mode_tells_the_fragment(run: Run, llama: str) -> None:
@@ -116,9 +148,28 @@ def test_predict_in_exact_mode_tells_the_fragment(run: Run, llama: str) -> None:
     assert "fragment_probability" in found
 
 
-def test_predict_on_nothing_says_that_the_separator_stood_in(run: Run, llama: str) -> None:
-    assert json.loads(run("predict", "", "--json", "--model", llama).out)["separator_stood_in"]
-    assert "separator" in run("predict", "", "--model", llama).out
+@pytest.mark.parametrize(
+    ("text", "start", "before", "says"),
+    [
+        ("to", "none", "", "nothing before the text"),
+        ("to", "bos", "<|endoftext|>", "<|endoftext|> before the text"),
+        ("to", "auto", "<|endoftext|>", "<|endoftext|> before the text"),
+        ("to", "space", "a space", "a space before the text"),
+        (" to", "space", "", "nothing before the text"),
+        ("", "none", "<|endoftext|>", "<|endoftext|> before the text"),
+        ("to be or not " * 100, "none", None, "32 tokens of context"),
+    ],
+)
+def test_predict_says_what_stands_before_the_text(
+    run: Run, llama: str, text: str, start: str, before: str | None, says: str
+) -> None:
+    arguments = ["predict", text, "--model", llama, "--document-start", start]
+    if before is None:
+        arguments += ["--context-tokens", "32"]
+    assert json.loads(run(*arguments, "--json").out)["before_text"] == before
+    caption = run(*arguments).out.splitlines()[-1]
+    assert ("before the text" in caption) == (before is not None)
+    assert before is None or f" of context · {says} · " in caption
 
 
 def test_document_start_makes_a_difference(run: Run, llama: str) -> None:
@@ -139,7 +190,7 @@ def test_the_context_is_bounded(run: Run, llama: str) -> None:
 
 @pytest.mark.parametrize("text", ["naïve 🙂 日本", "<|endoftext|>", "a\x00b", "   ", "\n\n"])
 def test_predict_takes_any_text(run: Run, llama: str, text: str) -> None:
-    done = run("predict", "-", "--json", "--model", llama, stdin=text.encode())
+    done = run("predict", "-", "--json", "--model", llama, stdin=f"{text}\n".encode())
     assert done.status == 0
     assert json.loads(done.out)["text"] == text
 
@@ -210,6 +261,35 @@ def test_an_interruption_is_one_line_and_status_1(
     assert "interrupted" in done.err
 
 
+HOSTILE = "\x1b]0;owned\x07[red]x[/red]\n[Fix it](command:x)" + "y" * 5000
+
+
+@pytest.mark.parametrize("command", [["predict", "x", "--model"], ["doctor", "--model"]])
+def test_what_a_models_files_say_cannot_speak_to_the_terminal(
+    run: Run, tmp_path: Path, command: list[str]
+) -> None:
+    folder = tiny_models.write_llama(tmp_path / "hostile", model_type=HOSTILE)
+    done = run(*command, str(folder))
+    said = done.out + done.err
+    assert "⟨1B⟩]0;owned⟨7⟩[red]x[/red] [Fix it]" in said
+    assert "\x1b" not in said
+    assert "\x07" not in said
+    assert max(map(len, said.splitlines())) < 1000
+
+
+def test_a_models_name_is_no_markup(
+    run: Run, llama: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "[red]x\x1b"
+    folder.symlink_to(llama)
+    assert "[red]x⟨1B⟩ · raw" in run("predict", "x", "--model", str(folder)).out
+    entry = sources.ModelEntry("[red]org/name\x1b", "[bold]it", cached=False)
+    monkeypatch.setattr(sources, "list_models", lambda: [entry])
+    listed = run("models").out
+    assert "[red]org/name⟨1B⟩" in listed
+    assert "[bold]it" in listed
+
+
 # --- models, doctor, serve ------------------------------------------------------------------
 
 
@@ -247,6 +327,23 @@ def test_doctor_says_what_is_wrong(run: Run, tmp_path: Path) -> None:
     assert done.status == 1
     assert "wrong: " in done.out
     assert "is truncated" in done.out
+
+
+def test_doctor_finds_weights_that_are_no_numbers(run: Run, tmp_path: Path) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    folder = tiny_models.write_llama(tmp_path / "model")
+    weights = load_file(folder / "model.safetensors")
+    name = "model.layers.1.mlp.down_proj.weight"
+    weights[name][3, 4] = float("nan")
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    for command in (["doctor"], ["predict", "x"]):
+        done = run(*command, "--model", str(folder))
+        assert done.status in (1, 2)
+        said = f"{folder}: the weights in {name} hold NaN or infinity; fetch the model again"
+        assert said in done.out + done.err
+        assert "nothing is wrong" not in done.out
+        assert "nan%" not in done.out
 
 
 @pytest.mark.parametrize(
@@ -296,7 +393,8 @@ def test_the_module_runs_as_a_program_and_a_closed_pipe_is_no_traceback(llama: s
     command = [sys.executable, "-m", "likely", "predict", PHRASE, "--model", llama]
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
-    assert done.stderr == ""
+    # On a busy machine it says what takes so long.
+    assert "Traceback" not in done.stderr
     assert "#####" in done.stdout
     assert done.stdout.isascii()
 
@@ -309,6 +407,45 @@ def test_the_module_runs_as_a_program_and_a_closed_pipe_is_no_traceback(llama: s
     with process.stderr:
         assert process.stderr.read() == ""
     assert process.wait() == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no terminal to open on Windows")
+def test_serve_on_a_terminal_says_what_it_is_and_ends_at_ctrl_c() -> None:
+    import pty
+
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "likely", "serve"],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    said = b""
+    while said.count(b"\n") < 2:
+        said += os.read(ours, 1000)
+    assert b"likely: this is the language server" in said
+    assert b"Ctrl-C ends it" in said
+    process.send_signal(signal.SIGINT)
+    assert process.wait(PATIENCE) == -signal.SIGINT
+    os.close(ours)
+
+
+def test_a_bad_path_is_told_before_anything_heavy_is_imported(tmp_path: Path) -> None:
+    code = (
+        "import sys, likely.cli\n"
+        "try: likely.cli.main()\n"
+        "except SystemExit as leaving: print(leaving.code)\n"
+        "print([m for m in ('torch', 'transformers', 'gguf', 'pandas') if m in sys.modules])"
+    )
+    for model in ("/no/such/folder", str(tmp_path), "~/nothing.gguf"):
+        for command in (["predict", "x", "--model", model], ["models", "path", model]):
+            done = subprocess.run(
+                [sys.executable, "-c", code, *command], capture_output=True, text=True, check=True
+            )
+            assert done.stdout.splitlines() == ["2", "[]"], done.stderr
+            assert done.stderr.startswith("likely: ")
 
 
 def test_the_command_line_imports_nothing_heavy() -> None:
@@ -339,6 +476,59 @@ def test_the_function_keeps_the_model_between_calls(
     monkeypatch.setattr(sources, "locate", never)
     again = likely.predict_next_tokens(PHRASE.encode(), k=3, model=llama)
     assert list(again) == list(first[:3])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "says"),
+    [
+        ({"phrase": None}, TypeError, "phrase must be str or bytes, not None"),
+        ({"phrase": ["a"]}, TypeError, "phrase must be str or bytes, not ['a']"),
+        ({"phrase": b"abc\xff"}, ValueError, "phrase is not UTF-8 at byte 3"),
+        ({"k": 0}, ValueError, "k must be an int of at least 1, not 0"),
+        ({"k": 2.5}, TypeError, "k must be an int of at least 1, not 2.5"),
+        ({"k": True}, TypeError, "k must be an int of at least 1, not True"),
+        ({"k": None}, TypeError, "k must be an int"),
+        ({"k": 10**6}, ValueError, "k must be an int from 1 to 304, not 1000000"),
+        ({"mode": "Exact"}, ValueError, "mode must be one of 'raw', 'exact', not 'Exact'"),
+        ({"mode": None}, TypeError, "mode must be one of 'raw', 'exact', not None"),
+        (
+            {"document_start": "x"},
+            ValueError,
+            "document_start must be one of 'auto', 'none', 'bos', 'space', not 'x'",
+        ),
+        (
+            {"device": "tpu"},
+            ValueError,
+            "device must be one of 'auto', 'cpu', 'cuda', 'mps', not 'tpu'",
+        ),
+        ({"context_tokens": 3}, ValueError, "context_tokens must be an int of at least 16"),
+        ({"context_tokens": "512"}, TypeError, "context_tokens must be an int"),
+        ({"threads": 0}, ValueError, "threads must be an int from 1 to 1,024, not 0"),
+        ({"threads": 2.0}, TypeError, "threads must be an int"),
+        ({"model": None}, TypeError, "model must be str or a path, not None"),
+        ({"revision": 3}, TypeError, "revision must be str or None, not 3"),
+        ({"offline": 1}, TypeError, "offline must be bool, not 1"),
+    ],
+)
+def test_the_function_names_the_argument_that_cannot_be(
+    llama: str, arguments: dict[str, Any], error: type[Exception], says: str
+) -> None:
+    import likely
+
+    with pytest.raises(error) as raised:
+        likely.predict_next_tokens(**{"phrase": PHRASE, "model": llama, **arguments})
+    assert says in str(raised.value)
+
+
+def test_the_function_takes_paths_and_numpys_integers(llama: str) -> None:
+    import numpy as np
+
+    import likely
+
+    three: Any = np.int64(3)
+    made = likely.predict_next_tokens(PHRASE, three, model=Path(llama))
+    assert len(made) == 3
+    assert made[0].text == made[0].insertion.decode(errors="replace")
 
 
 def test_the_function_takes_lone_surrogates(llama: str) -> None:

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from likely.prediction import covering
+from likely.prediction import covering, cursor
 from likely.prediction.covering import NEGLIGIBLE, Covered, cover_cursor, weigh_covers
 from likely.prediction.cursor import (
     CursorOptions,
@@ -20,7 +20,7 @@ from likely.prediction.cursor import (
     cursor_candidates,
     predict_at_cursor,
 )
-from likely.prediction.distribution import Candidate
+from likely.prediction.distribution import Candidate, most_likely
 from likely.prediction.window import Context, TextBefore
 from likely.text.fragments import MAX_FRAGMENT
 from likely.text.vocabulary import TokenIds, Vocabulary
@@ -58,7 +58,7 @@ def model(style: Style, spread: float = 3.0) -> RandomModel:
 
 def covered(style: Style, data: bytes) -> Covered:
     separator = model(style).separator
-    return cover_cursor(model(style), Context((separator,), data, 0, False, False))
+    return cover_cursor(model(style), Context((separator,), data, 0, False))
 
 
 def before(text: str) -> TextBefore:
@@ -227,7 +227,7 @@ def test_a_short_list_holds_the_same_figures_as_a_long_one(style: Style, text: s
 @given(styles, texts, st.sampled_from([3.0, 6.0]))
 def test_what_is_negligible_changes_no_probability(style: Style, text: str, spread: float) -> None:
     asked = model(style, spread)
-    at = cover_cursor(asked, Context((asked.separator,), text.encode(), 0, False, False))
+    at = cover_cursor(asked, Context((asked.separator,), text.encode(), 0, False))
     figures = []
     for negligible in (0.0, NEGLIGIBLE):
         distribution = weigh_covers(asked, at, negligible)
@@ -266,7 +266,7 @@ def test_an_answer_is_what_it_says(style: Style, text: str, k: int) -> None:
     assert made.candidates == cursor_candidates(model(style), at, distribution, k)
     assert made.rest + math.fsum(c.probability for c in made.candidates) == pytest.approx(1)
     assert made.entropy is None
-    assert not made.separator_stood_in
+    assert made.before_text == "<|endoftext|>"
 
 
 @settings(max_examples=30, deadline=None)
@@ -379,9 +379,28 @@ def test_other_tokenizers_are_healed_and_it_says_so(asked: RandomModel, text: st
 
 def test_an_endless_word_is_healed_and_it_says_so() -> None:
     options = CursorOptions(mode="exact", document_start="bos")
-    word = "x" * MAX_FRAGMENT
-    assert predict_at_cursor(model(GPT2_ALL), before(word), options).method == "exact"
-    assert predict_at_cursor(model(GPT2_ALL), before(word + "x"), options).method == "healed"
+    word = "xy" * (MAX_FRAGMENT // 2)
+    asked: Any = RandomModel(vocabulary(GPT2_ALL))
+    asked.max_tokens = 10_000
+    assert predict_at_cursor(asked, before(word), options).method == "exact"
+    assert predict_at_cursor(asked, before(word + "x"), options).method == "healed"
+
+
+@settings(max_examples=60, deadline=None)
+@given(styles, texts | clippings)
+@example(GPT2_ALL, "xxxxxxxxxxxxxxxxxxxx")
+@example(GPT2_WORLD, "😀😀😀漢字漢字")
+def test_of_a_long_fragment_the_end_says_as_much_as_the_whole(style: Style, text: str) -> None:
+    options = CursorOptions(k=20, mode="exact", document_start="bos")
+    expected = predict_at_cursor(model(style), before(text), options)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("likely.prediction.covering._LONG", 0)
+        made = predict_at_cursor(model(style), before(text), options)
+    assert made.method == expected.method == "exact"
+    assert expected.fragment.endswith(made.fragment)
+    assert {c.insertion: c.probability for c in made.candidates} == pytest.approx(
+        {c.insertion: c.probability for c in expected.candidates}, abs=5e-4
+    )
 
 
 def test_without_bytes_there_is_only_raw() -> None:
@@ -445,20 +464,31 @@ def test_an_empty_text_follows_the_separator_and_it_says_so() -> None:
     asked = model(GPT2_ALL)
     made = predict_at_cursor(asked, before(""), CursorOptions(k=3, document_start="none"))
     row = asked.row((asked.separator,))
-    assert made.separator_stood_in
+    assert made.before_text == "<|endoftext|>"
     assert made.context_tokens == 1
     assert made.candidates[0].probability <= math.exp(row.max()) + 1e-9
-    assert not predict_at_cursor(
-        asked, before(""), CursorOptions(document_start="bos")
-    ).separator_stood_in
 
 
 def test_a_fragment_that_begins_the_document_follows_the_separator_and_it_says_so() -> None:
     options = CursorOptions(k=3, mode="exact", document_start="none")
     made = predict_at_cursor(model(GPT2_ALL), before("wee"), options)
-    assert made.separator_stood_in
+    assert made.before_text == "<|endoftext|>"
     assert made.fragment == b"wee"
-    assert not predict_at_cursor(model(GPT2_ALL), before("a wee"), options).separator_stood_in
+    assert predict_at_cursor(model(GPT2_ALL), before("a wee"), options).before_text == ""
+
+
+def test_a_whole_vocabulary_is_sorted_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = 0
+
+    def counted(figures: Any, count: int) -> list[int]:
+        nonlocal asked
+        asked += 1
+        return most_likely(figures, count)
+
+    monkeypatch.setattr(cursor, "most_likely", counted)
+    figures = np.random.default_rng(1).standard_normal(50_000)
+    assert list(cursor._ranked(figures)) == np.argsort(-figures).tolist()
+    assert asked < 20
 
 
 def test_a_prefix_space_is_no_part_of_what_was_typed() -> None:

@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -24,11 +25,11 @@ from transformers import (
     Qwen2Config,
 )
 
-from likely.models import language_model
 from likely.engines.loading import CausalLanguageModel, TreePasses, load
-from likely.models.reporting import ModelError
-from likely.engines.transformers import TransformersPasses
 from likely.engines.local.weights import Weights
+from likely.engines.transformers import TransformersPasses
+from likely.models import language_model
+from likely.models.reporting import ModelError
 from likely.text.vocabulary import TokenIds
 from unit.tiny import change_config, recompute, save_model
 
@@ -283,6 +284,83 @@ def test_a_missing_tensor_is_named(kind: str, tmp_path: Path) -> None:
     del tensors[lost]
     save_file(tensors, path, metadata={"format": "pt"})
     with pytest.raises(ModelError, match=r"the weights lack .*fetch the model again"):
+        load(folder, name="tiny", device="cpu")
+
+
+def change_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], None]) -> Path:
+    path = folder / "model.safetensors"
+    tensors = {name: tensor.clone() for name, tensor in load_file(path).items()}
+    change(tensors)
+    save_file(tensors, path, metadata={"format": "pt"})
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("kind", "lost"),
+    [
+        ("llama", "lm_head.weight"),
+        ("qwen2", "model.layers.0.self_attn.q_proj.bias"),
+        ("llama with biases", "model.layers.1.self_attn.o_proj.bias"),
+        ("gpt2 with a head of its own", "lm_head.weight"),
+        ("gpt-neox", "gpt_neox.layers.1.mlp.dense_h_to_4h.weight"),
+        ("bloom", "transformer.ln_f.bias"),
+    ],
+)
+def test_what_is_missing_is_never_made_up(kind: str, lost: str, tmp_path: Path) -> None:
+    folder = (OURS | THEIRS)[kind](tmp_path)
+
+    def lose(tensors: dict[str, torch.Tensor]) -> None:
+        for name in list(tensors):
+            if name == lost or (kind == "qwen2" and name.endswith("_proj.bias")):
+                del tensors[name]
+
+    change_weights(folder, lose)
+    with pytest.raises(ModelError, match=rf"the weights lack .*{lost}.*; fetch the model again"):
+        load(folder, name="tiny", device="cpu")
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize(
+    "kind", ["llama", "llama stored in float16", "llama stored in bfloat16", "gpt2", "gpt-neox"]
+)
+def test_weights_that_are_no_numbers_are_named(kind: str, value: float, tmp_path: Path) -> None:
+    folder = (OURS | THEIRS)[kind](tmp_path)
+    spoilt = ""
+
+    def spoil(tensors: dict[str, torch.Tensor]) -> None:
+        nonlocal spoilt
+        # The input of a token that the first pass does not ask about.
+        spoilt = next(n for n in tensors if re.search("embed_tokens|embed_in|wte", n))
+        tensors[spoilt][300, 1] = value
+
+    change_weights(folder, spoil)
+    said = rf"^tiny: the weights in {spoilt} hold NaN or infinity; fetch the model again"
+    with pytest.raises(ModelError, match=said):
+        load(folder, name="tiny", device="cpu")
+
+
+def test_figures_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    folder = OURS["llama"](tmp_path)
+
+    def overflow(tensors: dict[str, torch.Tensor]) -> None:
+        tensors["model.norm.weight"].fill_(3e38)
+
+    change_weights(folder, overflow)
+    with pytest.raises(ModelError, match=r"^tiny gives no probabilities here, in float32 on cpu"):
+        load(folder, name="tiny", device="cpu")
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt-neox"])
+def test_a_tokenizer_of_another_model_is_refused(kind: str, tmp_path: Path) -> None:
+    folder = (OURS | THEIRS)[kind](tmp_path)
+    path = folder / "tokenizer.json"
+    description = json.loads(path.read_text(encoding="utf-8"))
+    token = {**description["added_tokens"][0], "id": 5000, "content": "more", "special": False}
+    description["added_tokens"].append(token)
+    path.write_text(json.dumps(description), encoding="utf-8")
+    with pytest.raises(
+        ModelError, match=r"^tiny: its tokenizer has 478 tokens and its weights know 477"
+    ):
         load(folder, name="tiny", device="cpu")
 
 

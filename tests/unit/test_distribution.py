@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from likely.prediction.protocol import LogProbabilities
 
 from likely.prediction.distribution import Candidate, entropy, most_likely, score_token
-from likely.prediction.protocol import LogProbabilities
 
 
 def row(*probabilities: float) -> LogProbabilities:

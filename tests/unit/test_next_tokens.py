@@ -2,12 +2,15 @@
 
 import math
 import re
+import sys
+from html import escape
 
 import pytest
 
 from likely.next_tokens import NextTokens
 from likely.prediction.cursor import Prediction
 from likely.prediction.distribution import Candidate, percent
+from likely.terminal import plain_table
 
 
 def candidate(insertion: bytes, probability: float, *ids: int) -> Candidate:
@@ -40,11 +43,20 @@ def test_it_is_a_sequence_of_candidates() -> None:
     assert made[0].insertion == b" go"
     assert [c.probability for c in made[1:3]] == [0.25, 0.125]
     assert sum(c.probability for c in made) + made.rest == pytest.approx(1)
+    assert [c.text for c in made] == [" go", "\n", "\ufffd", "<b>"]
 
 
 def test_the_dictionary_follows_the_contract_in_raw_mode() -> None:
     found = table().to_dict()
-    assert list(found) == ["model", "mode", "text", "context_tokens", "candidates", "rest"]
+    assert list(found) == [
+        "model",
+        "mode",
+        "text",
+        "context_tokens",
+        "before_text",
+        "candidates",
+        "rest",
+    ]
     assert found["text"] == "I plan to"
     assert found["candidates"][0] == {
         "rank": 1,
@@ -66,11 +78,20 @@ def test_the_dictionary_follows_the_contract_in_exact_mode() -> None:
     assert found["fragment_probability"] == 0.01
 
 
-def test_a_separator_that_stood_in_is_told_everywhere() -> None:
-    made = table(separator_stood_in=True)
-    assert made.to_dict()["separator_stood_in"] is True
-    assert "separator" in str(made)
-    assert "separator" in made._repr_html_()
+@pytest.mark.parametrize(
+    ("before", "says"),
+    [
+        ("<|endoftext|>", "5 tokens of context · <|endoftext|> before the text"),
+        ("a space", "5 tokens of context · a space before the text"),
+        ("", "5 tokens of context · nothing before the text"),
+        (None, "5 tokens of context · entropy"),
+    ],
+)
+def test_what_stands_before_the_text_is_told_everywhere(before: str | None, says: str) -> None:
+    made = table(before_text=before)
+    assert made.to_dict()["before_text"] == before
+    assert says in str(made)
+    assert escape(says) in made._repr_html_()
 
 
 def test_it_becomes_a_data_frame() -> None:
@@ -94,7 +115,9 @@ def test_as_text_its_columns_are_aligned_and_its_bars_in_proportion() -> None:
     assert bars[0] == 2 * bars[1] == 4 * bars[2]
     assert lines[4].endswith("<0.01%  ▏")
     assert lines[5].split() == ["rest", "12.50%"]
-    assert lines[6] == "fake · raw · 5 tokens of context · entropy 1.75 bits"
+    assert lines[6] == (
+        "fake · raw · 5 tokens of context · nothing before the text · entropy 1.75 bits"
+    )
     assert max(map(len, lines)) <= 80
 
 
@@ -123,3 +146,21 @@ def test_as_html_tokens_are_escaped() -> None:
 )
 def test_percentages(probability: float, shown: str) -> None:
     assert percent(probability) == shown
+
+
+def test_a_whole_vocabulary_is_laid_out_with_a_few_calls_a_row() -> None:
+    many = [candidate(b" token", 0.5 / 2000, n) for n in range(2000)]
+    made = table(candidates=tuple(many)).table()
+    calls = 0
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    sys.setprofile(count)
+    try:
+        text = plain_table(made)
+    finally:
+        sys.setprofile(None)
+    assert text.count("\n") == 2000 + 2
+    assert calls < 50 * 2000

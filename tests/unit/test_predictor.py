@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from likely.prediction.predictor import Predictor
+from likely.prediction.protocol import LogProbabilities
 
 from fakes import PHRASE, FakeModel
 from likely.prediction.cursor import CursorOptions, predict_at_cursor, predict_in_context
 from likely.prediction.next_bytes import next_bytes
-from likely.prediction.predictor import Predictor
-from likely.prediction.protocol import LogProbabilities
 from likely.prediction.window import TextBefore, make_context
 from likely.text.vocabulary import TokenIds
 from unit.tiny import STYLES, RandomModel, vocabulary

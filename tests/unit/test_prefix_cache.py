@@ -11,10 +11,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig
 
-from likely.models import prefix_cache
-from likely.engines.local.decoders import Gpt2Decoder, LlamaDecoder
 from likely.engines.loading import CausalLanguageModel, TreePasses, load
+from likely.engines.local.decoders import Gpt2Decoder, LlamaDecoder
 from likely.engines.local.prefix_cache import PrefixCache
+from likely.models import prefix_cache
 from likely.text.vocabulary import TokenIds
 from unit.tiny import save_model
 

@@ -2,13 +2,16 @@
 
 import dataclasses
 import math
+import re
+from html import unescape
 
 import pytest
 from lsprotocol import types
+from markdown_it import MarkdownIt
 
 from fakes import vocabulary
 from likely.lsp import render
-from likely.lsp.client import Client
+from likely.lsp.client import Client, Markup, client_of
 from likely.lsp.documents import Document, Snapshot
 from likely.lsp.render import Answer
 from likely.prediction.covering import Method
@@ -24,8 +27,11 @@ RICH = Client(
     preselects=True,
     commits=True,
     hover_markdown=True,
+    lays_out_tables=True,
 )
 POOR = Client()
+# What a model's files, a path or a document may hold, and how it must not come through.
+HOSTILE = "[Fix it](command:workbench.action.terminal.new) <img src=x onerror=alert(1)> `x` **b**"
 
 
 def candidate(
@@ -42,7 +48,8 @@ def answer(
     unit: Unit = "token",
     fragment_probability: float | None = 0.25,
     residual: float = 0.0,
-    separator_stood_in: bool = False,
+    before_text: str | None = "",
+    model: str = "a-model",
 ) -> Answer:
     prediction = Prediction(
         candidates=candidates,
@@ -51,10 +58,10 @@ def answer(
         context_tokens=12,
         fragment=fragment.encode(),
         fragment_probability=fragment_probability,
-        separator_stood_in=separator_stood_in,
+        before_text=before_text,
         residual=residual,
     )
-    return Answer(prediction, unit, "a-model", vocabulary())
+    return Answer(prediction, unit, model, vocabulary())
 
 
 def cursor(text: str, encoding: PositionEncoding = "utf-16", after: str = "") -> Snapshot:
@@ -187,7 +194,7 @@ def test_a_word_is_a_lower_bound() -> None:
     (item,) = render.completion_list(made, cursor("x"), RICH, None).items
     assert item.label_details
     assert item.label_details.description == "≥ 20.00%"
-    text = render.documentation(made, 1, RICH).value
+    text = render.documentation(made, 1, Markup.TABLES).value
     assert "at least 20.00% (exact, a lower bound)" in text
     assert "7.00%" in text
 
@@ -202,7 +209,7 @@ def test_a_word_is_a_lower_bound() -> None:
 )
 def test_documentation_says_how_a_figure_was_made(method: Method, says: str) -> None:
     made = answer(candidate(" spend", 0.125, (0, 5)), fragment=" s", method=method)
-    value = render.documentation(made, 1, RICH).value
+    value = render.documentation(made, 1, Markup.TABLES).value
     assert f"12.50% ({method})" in value
     assert says in value
     assert "Typed so far: `·s`, with probability 25.00% given what stands before." in value
@@ -210,9 +217,24 @@ def test_documentation_says_how_a_figure_was_made(method: Method, says: str) -> 
         assert part in value
 
 
-def test_an_absent_context_is_admitted() -> None:
-    made = answer(candidate("The"), separator_stood_in=True, fragment_probability=None)
-    assert "the document separator stood in" in render.documentation(made, 1, POOR).value
+@pytest.mark.parametrize(
+    ("before_text", "says"),
+    [
+        ("", "12 tokens of context · nothing before the text · `a-model`"),
+        ("<|endoftext|>", "12 tokens of context · `<|endoftext|>` before the text · `a-model`"),
+        ("a space", "12 tokens of context · a space before the text · `a-model`"),
+        (None, "12 tokens of context · `a-model`"),
+    ],
+)
+def test_what_stands_before_the_text_is_said_wherever_figures_are(
+    before_text: str | None, says: str
+) -> None:
+    made = answer(candidate("The"), before_text=before_text)
+    assert says in render.documentation(made, 1, Markup.TABLES).value
+    assert says in render.next_tokens(made, Markup.TABLES).value
+    read = dataclasses.replace(reading(), before_text=before_text)
+    shown = render.hover(read, "a-model", vocabulary(), PLACE, Markup.TABLES)
+    assert says.partition(" · ")[2] in value_of(shown)
 
 
 @pytest.mark.parametrize(
@@ -239,15 +261,20 @@ def reading(data: bytes = b" go", token: int = 5) -> TokenReading:
         expected=(candidate(" visit", 0.4), candidate("|`", 0.2)),
         rest=0.4,
         context_tokens=1,
-        separator_stood_in=False,
+        before_text="",
     )
+
+
+def value_of(hover: types.Hover) -> str:
+    assert isinstance(hover.contents, types.MarkupContent)
+    return hover.contents.value
 
 
 PLACE = types.Range(types.Position(0, 2), types.Position(0, 5))
 
 
 def test_a_hover_shows_every_figure_of_a_token() -> None:
-    shown = render.hover(reading(), "a-model", vocabulary(), PLACE, RICH)
+    shown = render.hover(reading(), "a-model", vocabulary(), PLACE, Markup.TABLES)
     assert isinstance(shown.contents, types.MarkupContent)
     value = shown.contents.value
     assert shown.contents.kind is types.MarkupKind.Markdown
@@ -264,7 +291,7 @@ def test_a_hover_shows_every_figure_of_a_token() -> None:
 
 
 def test_a_hover_in_plain_text_is_aligned() -> None:
-    shown = render.hover(reading(), "a-model", vocabulary(), PLACE, POOR)
+    shown = render.hover(reading(), "a-model", vocabulary(), PLACE, Markup.PLAIN)
     assert isinstance(shown.contents, types.MarkupContent)
     lines = shown.contents.value.splitlines()
     assert shown.contents.kind is types.MarkupKind.PlainText
@@ -273,9 +300,61 @@ def test_a_hover_in_plain_text_is_aligned() -> None:
     assert "|`               20.00%  ████████" in lines
 
 
+def test_where_markdown_tables_are_not_laid_out_text_is_aligned_in_a_fence() -> None:
+    read = dataclasses.replace(
+        reading(), expected=(candidate("日本", 0.4), candidate("```", 0.2), candidate(b"\xe5\xa4"))
+    )
+    hover = value_of(render.hover(read, "a-model", vocabulary(), PLACE, Markup.MARKDOWN))
+    assert (
+        "````text\n"
+        "token       probability\n"
+        "日本             40.00%  ████████████████\n"
+        "```              20.00%  ████████\n"
+        "<E5 A4>          10.00%  ████\n"
+        "all others       40.00%\n"
+        "````"
+    ) in hover
+    made = answer(candidate(" `a`", 0.1, (5,)))
+    facts = render.documentation(made, 1, Markup.MARKDOWN).value
+    assert facts.startswith("```text\nprobability      10.00% (exact)\nlog-probability  -2.3026\n")
+    assert "|" not in hover.replace("<|endoftext|>", "") + facts
+    assert "|" not in render.next_tokens(made, Markup.MARKDOWN).value
+
+
+def test_nothing_that_comes_from_outside_is_live_in_markdown() -> None:
+    made = answer(
+        candidate(HOSTILE),
+        candidate("```\n[a](command:b)\n"),
+        fragment=HOSTILE,
+        before_text=HOSTILE,
+        model=HOSTILE + "\n\n# heading",
+    )
+    read = dataclasses.replace(
+        reading(HOSTILE.encode()), expected=made.prediction.candidates, before_text=HOSTILE
+    )
+    reader = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+    for markup in (Markup.MARKDOWN, Markup.TABLES):
+        for value in (
+            render.documentation(made, 1, markup).value,
+            render.next_tokens(made, markup).value,
+            value_of(render.hover(read, made.model, vocabulary(), PLACE, markup)),
+            render.notice(f"Likely: {HOSTILE}\n\n# heading", markup).value,
+        ):
+            html = reader.render(value)
+            assert not re.search("<(a|img|h1)[ >]", html), value
+            assert "command:workbench" in html
+
+
+def test_a_notice_is_read_as_it_was_written() -> None:
+    text = "Likely: no model in /home/me/my_models/*.gguf <now> & then"
+    html = MarkdownIt().render(render.notice(text, Markup.TABLES).value)
+    assert unescape(html) == f"<p>{text}</p>\n"
+    assert render.notice(text, Markup.PLAIN).value == text
+
+
 def test_a_special_token_is_named() -> None:
     special = min(vocabulary().special)
-    shown = render.hover(reading(b"", special), "a-model", vocabulary(), PLACE, POOR)
+    shown = render.hover(reading(b"", special), "a-model", vocabulary(), PLACE, Markup.PLAIN)
     assert isinstance(shown.contents, types.MarkupContent)
     assert shown.contents.value.startswith("<|endoftext|>")
 
@@ -285,7 +364,7 @@ def test_the_next_token_table_has_the_rest() -> None:
     made = dataclasses.replace(
         made, prediction=dataclasses.replace(made.prediction, entropy=3.25, rest=0.5)
     )
-    table = render.next_tokens(made, markdown=True)
+    table = render.next_tokens(made, Markup.TABLES).value
     assert "| `·a` | 40.00% | ████████████████ |" in table
     assert "| `⏎` | 10.00% | ████ |" in table
     assert "| all others | 50.00% |  |" in table
@@ -300,15 +379,40 @@ def test_a_character_of_several_tokens_is_shown_with_their_sum() -> None:
     made = dataclasses.replace(
         reading("😀".encode()), score=tokens[0].score, tokens=tokens, context_tokens=3
     )
-    shown = render.hover(made, "a-model", vocabulary(), PLACE, RICH).contents
+    shown = render.hover(made, "a-model", vocabulary(), PLACE, Markup.TABLES).contents
     assert isinstance(shown, types.MarkupContent)
     for row in (
         "`😀` probability **6.25% (raw)** · surprisal 4.00 bits · 2 tokens",
-        "| `f0 9f` | 50.00% | 1.00 bits | 2 | 7 |",
-        "| `98 80` | 12.50% | 3.00 bits | 1 | 8 |",
-        "*raw: given the 3 tokens before it · `a-model`*",
+        "| `<F0 9F>` | 50.00% | 1.00 bits | 2 | 7 |",
+        "| `<98 80>` | 12.50% | 3.00 bits | 1 | 8 |",
+        "*raw: given the 3 tokens before it · nothing before the text · `a-model`*",
     ):
         assert row in shown.value.splitlines()
-    plain = render.hover(made, "a-model", vocabulary(), PLACE, POOR).contents
+    plain = render.hover(made, "a-model", vocabulary(), PLACE, Markup.PLAIN).contents
     assert isinstance(plain, types.MarkupContent)
-    assert "98 80       12.50%  3.00 bits     1   8" in plain.value.splitlines()
+    assert "<98 80>       12.50%  3.00 bits     1   8" in plain.value.splitlines()
+
+
+def test_an_item_is_plain_where_its_fence_would_be_seen() -> None:
+    both = dataclasses.replace(RICH, item_plain=True)
+    assert both.item_markup is Markup.TABLES
+    assert dataclasses.replace(both, lays_out_tables=False).item_markup is Markup.PLAIN
+    assert dataclasses.replace(RICH, lays_out_tables=False).item_markup is Markup.MARKDOWN
+    assert POOR.item_markup is Markup.PLAIN
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "expected"),
+    [
+        ("Visual Studio Code", None, Markup.TABLES),
+        ("Visual Studio Code - Insiders", None, Markup.TABLES),
+        ("Neovim", None, Markup.MARKDOWN),
+        ("", None, Markup.MARKDOWN),
+        ("Neovim", True, Markup.TABLES),
+        ("Visual Studio Code", False, Markup.MARKDOWN),
+    ],
+)
+def test_a_clients_name_or_word_decides_about_tables(
+    name: str, option: object, expected: Markup
+) -> None:
+    assert client_of(types.ClientCapabilities(), name, option).markup is expected

@@ -65,7 +65,6 @@ def test_every_character_has_the_tokens_that_make_it_up(style: Style, text: str)
             expected=expected,
             rest=reading.rest,
             context_tokens=first + 1,
-            separator_stood_in=False,
             tokens=tuple(map(ScoredToken, data, scores)) if len(scores) > 1 else (),
             before_text="<|endoftext|>",
         )
@@ -79,11 +78,11 @@ def test_past_the_last_character_there_is_nothing_to_read() -> None:
 def test_the_first_token_follows_the_separator_and_it_says_so() -> None:
     reading = read("The end", 0, document_start="none")
     assert reading is not None
-    assert reading.separator_stood_in
+    assert reading.before_text == "<|endoftext|>"
     assert reading.context_tokens == 1
     second = read("The end", 5, document_start="none")
     assert second is not None
-    assert not second.separator_stood_in
+    assert second.before_text == ""
     assert second.start >= 3
 
 

@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
+from likely.lsp.worker import Abandoned, Worker
+from likely.prediction.predictor import Predictor
 
 from fakes import FakeModel
 from likely.lsp.client import Client
 from likely.lsp.documents import Documents
 from likely.lsp.model_slot import ModelSlot
 from likely.lsp.session import Session
-from likely.lsp.worker import Abandoned, Worker
-from likely.prediction.predictor import Predictor
 
-PATIENCE = 10
+PATIENCE = 120
 
 
 class Slot:

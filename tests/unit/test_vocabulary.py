@@ -265,7 +265,11 @@ def test_a_file_is_read(tmp_path: Path) -> None:
         ("\u00a0\u3000".encode(), "⍽□"),
         ("é漢字".encode(), "é漢字"),
         ("👩‍💻".encode(), "👩‍💻"),
-        (b"\xe4\xb8", "\ufffd"),
+        (b"\xe5\xa4", "<E5 A4>"),
+        ("中".encode() + b"\xe5\xa4", "中<E5 A4>"),
+        (b"\xa4\xa4a\xe5 b", "<A4 A4>a<E5>·b"),
+        ("\ufffd".encode(), "\ufffd"),
+        ("l·l⏎".encode(), "l⟨B7⟩l⟨23CE⟩"),
         (b"\x00\x7f", "⟨0⟩⟨7F⟩"),
         ("\u202e\ufeff".encode(), "⟨202E⟩⟨FEFF⟩"),
         (b"", ""),
@@ -273,3 +277,10 @@ def test_a_file_is_read(tmp_path: Path) -> None:
 )
 def test_white_space_and_controls_are_shown(data: bytes, shown: str) -> None:
     assert show(data) == shown
+
+
+def test_bytes_that_differ_look_different() -> None:
+    pairs = [bytes([first, second]) for first in range(256) for second in range(256)]
+    characters = [chr(point).encode() for point in range(0x3100)]
+    every = {*pairs, *characters, *(bytes([byte]) for byte in range(256))}
+    assert len({show(data) for data in every}) == len(every)

@@ -202,13 +202,12 @@ def test_what_stands_before_a_document(
     model = RandomModel(vocabulary(style))
     context = make_context(model, seen(text), 64, document_start)
     named = {"separator": "<|endoftext|>", "space": "a space", "nothing": ""}
-    assert before_text(model, context) == named[before]
+    assert before_text(model.vocabulary, context) == named[before]
     assert context == Context(
         head=SEPARATOR if before == "separator" else (),
         data=(b" " if before == "space" else b"") + text.encode(),
         start=-1 if before == "space" else 0,
         prefix_space=before == "space",
-        separator_stood_in=False,
     )
 
 
@@ -218,6 +217,7 @@ def test_nothing_stands_before_a_window_within_a_document(document_start: Docume
     assert context.start > 0
     assert context.head == ()
     assert not context.prefix_space
+    assert before_text(vocabulary(GPT2_ALL), context) is None
 
 
 def test_a_model_without_a_separator_has_none_put_before_it() -> None:
@@ -231,6 +231,6 @@ def test_a_model_without_a_separator_has_none_put_before_it() -> None:
 def test_the_separator_stands_in_where_nothing_is() -> None:
     model = RandomModel(vocabulary(GPT2_ALL))
     nothing = make_context(model, seen(""), 64, "none")
-    assert stand_in(model, nothing) == Context(SEPARATOR, b"", 0, False, True)
+    assert stand_in(model, nothing) == Context(SEPARATOR, b"", 0, False)
     there = make_context(model, seen(""), 64, "bos")
     assert stand_in(model, there) == there

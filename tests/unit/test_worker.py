@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
 
 import pytest
-
 from likely.lsp.worker import Abandoned, Superseded, Worker, describe
 
-PATIENCE = 10
+PATIENCE = 120
 
 
 class Work:

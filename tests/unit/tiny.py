@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
+from likely.prediction.protocol import LogProbabilities
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from fakes import FakeModel
-from likely.prediction.protocol import LogProbabilities
 from likely.text.vocabulary import TokenIds, Vocabulary
 from oracle import Bpe
 

@@ -4,8 +4,8 @@ import time
 from pathlib import Path
 from typing import Protocol
 
-from likely.engines.loading import CausalLanguageModel, load
 from likely.benchmark.plain_transformers import PlainTransformers
+from likely.engines.loading import CausalLanguageModel, load
 from likely.prediction.cursor import CursorOptions, Prediction
 from likely.prediction.predictor import Predictor
 from likely.prediction.window import TextBefore, reach

@@ -9,9 +9,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from likely.benchmark.floor import bytes_per_pass
 from likely.benchmark.llama import LlamaCpp
+from likely.benchmark.plain_transformers import PlainTransformers, write_random_distilgpt2
 from likely.benchmark.timing import MILLISECONDS, median_milliseconds, seconds_of
 from likely.engines.loading import CausalLanguageModel, load
-from likely.benchmark.plain_transformers import PlainTransformers, write_random_distilgpt2
 
 PREFIX = 256
 """Tokens whose keys and values are there already."""

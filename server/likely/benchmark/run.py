@@ -28,11 +28,11 @@ from likely.benchmark.keystrokes import Played, Player, play_all
 from likely.benchmark.llama import LlamaCpp, LlamaUnavailableError, find_gguf
 from likely.benchmark.memory import TwoServers, memory_of, use
 from likely.benchmark.passes import Passes, measure_distilgpt2, measure_passes
+from likely.benchmark.plain_transformers import PlainTransformers
 from likely.benchmark.server_process import ServerProcess
 from likely.benchmark.start import TIMES, measure_start
 from likely.benchmark.traces import Trace, make_traces
 from likely.engines.local.machine import memory_bandwidth
-from likely.benchmark.plain_transformers import PlainTransformers
 from likely.models.reporting import Progress
 from likely.models.sources import locate
 

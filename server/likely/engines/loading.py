@@ -1,16 +1,19 @@
 """A model's folder -> the engine that runs it."""
 
 import json
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from likely.engines.engine import NOBODY, Engine
 from likely.engines.local.decoders import Gpt2Decoder, LlamaDecoder
 from likely.engines.local.prefix_cache import PrefixCache
 from likely.engines.local.tree_engine import TreeEngine
-from likely.engines.local.weights import Weights
+from likely.engines.local.weights import Weights, first_broken
 from likely.models.reporting import ModelError, Progress, first_line, silent
 from likely.prediction.question import LanguageModel
 from likely.text.vocabulary import Vocabulary, VocabularyError
@@ -38,8 +41,12 @@ def load(
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     description = f"{name} · {where.type} · {str(dtype).removeprefix('torch.')}"
     progress(f"Loading {name}", None)
+
+    def check(weights: Iterable[tuple[str, Tensor]]) -> None:
+        _check(weights, name, progress)
+
     engine: Engine
-    if (decoder := _decoder(folder, config, where, dtype)) is not None:
+    if (decoder := _decoder(folder, config, where, dtype, check)) is not None:
         max_tokens = min(MAX_TOKENS, decoder.max_positions)
         model = _model(folder, config, name, decoder.vocabulary_size, max_tokens)
         cache = PrefixCache(decoder, torch.empty(0, device=where, dtype=dtype), max_tokens)
@@ -48,26 +55,61 @@ def load(
         from likely.engines.transformers import Modules, TransformersEngine
 
         modules = Modules(folder, where, dtype)
+        check(modules.weights())
         max_tokens = min(MAX_TOKENS, modules.max_positions)
         model = _model(folder, config, name, modules.vocabulary_size, max_tokens)
         engine = TransformersEngine(model, modules, description=description, threads=threads)
+    # The first pass sets up threads and kernels and takes several times as long as the next.
     progress(f"Warming up {name}", None)
     _warm_up(engine, folder)
     return engine
 
 
+def _check(named: Iterable[tuple[str, Tensor]], name: str, progress: Progress) -> None:
+    """Raise ModelError where a weight is no number: no figure after it would be one."""
+    weights = list(named)
+    total = sum(tensor.numel() * tensor.element_size() for _, tensor in weights)
+    read = 0
+
+    def seen(size: int) -> None:
+        nonlocal read
+        read += size
+        progress(f"Loading {name}", read / total)
+
+    broken = first_broken(weights, seen)
+    if broken is not None:
+        raise ModelError(
+            f"{name}: the weights in {broken} hold NaN or infinity; fetch the model again, or"
+            " choose another"
+        )
+
+
+def _misfit(folder: Path, error: Exception) -> ModelError:
+    return ModelError(
+        f"{folder}: the weights do not fit config.json ({first_line(error)}); fetch the model again"
+    )
+
+
 def _decoder(
-    folder: Path, config: dict[str, Any], device: torch.device, dtype: torch.dtype
+    folder: Path,
+    config: dict[str, Any],
+    device: torch.device,
+    dtype: torch.dtype,
+    check: Callable[[Iterable[tuple[str, Tensor]]], None],
 ) -> LlamaDecoder | Gpt2Decoder | None:
     """The decoder of ours for this architecture, None where there is none."""
     for decoder_class in (LlamaDecoder, Gpt2Decoder):
         if decoder_class.fits(config):
+            weights = Weights(folder, device=device, dtype=dtype)
+            check(weights)
             try:
-                return decoder_class(config, Weights(folder, device=device, dtype=dtype))
+                return decoder_class(config, weights)
             except KeyError as error:
                 raise ModelError(
-                    f"{folder}: the weights lack {error}; fetch the model again"
+                    f"{folder}: the weights lack {error.args[0]}; fetch the model again"
                 ) from error
+            except (TypeError, ValueError, ZeroDivisionError, RuntimeError) as error:
+                raise _misfit(folder, error) from error
     return None
 
 
@@ -78,19 +120,30 @@ def _model(
         vocabulary = Vocabulary.from_file(folder / "tokenizer.json", size=vocabulary_size)
     except VocabularyError as error:
         raise ModelError(str(error)) from error
+    if len(vocabulary) > vocabulary_size:
+        raise ModelError(
+            f"{name}: its tokenizer has {len(vocabulary):,} tokens and its weights know"
+            f" {vocabulary_size:,}; put the tokenizer.json that belongs to the weights"
+            f" into {folder}"
+        )
     return LanguageModel(name, vocabulary, max_tokens, _separator(vocabulary, config))
 
 
 def _warm_up(engine: Engine, folder: Path) -> None:
-    """Make the first pass, which sets up threads and kernels and takes several times as long."""
+    """Make a first pass, and see that it gives figures. Raises ModelError."""
     vocabulary = engine.model.vocabulary
     try:
-        engine.distributions([(next(iter(vocabulary.encode(b"a")), 0),)], NOBODY)
+        (first,) = engine.distributions([(next(iter(vocabulary.encode(b"a")), 0),)], NOBODY)
     except (RuntimeError, IndexError, ValueError) as error:
+        raise _misfit(folder, error) from error
+    row = first.log_probabilities()
+    if len(row) != len(vocabulary):
+        raise _misfit(folder, ValueError(f"{len(row):,} logits for {len(vocabulary):,} tokens"))
+    if np.isnan(row).any():
         raise ModelError(
-            f"{folder}: the weights do not fit config.json ({first_line(error)}); fetch the"
-            " model again"
-        ) from error
+            f"{engine.description} gives no probabilities here; set `likely.device` to cpu, or"
+            " choose another model"
+        )
     engine.clear()
 
 

@@ -1,6 +1,6 @@
 """Any causal language model of transformers: slower than our own passes, and general."""
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,25 +24,42 @@ class Modules:
 
     def __init__(self, folder: Path, device: torch.device, dtype: torch.dtype) -> None:
         from transformers import AutoModelForCausalLM
+        from transformers.utils import logging
 
+        # What it would say about missing weights is said below, and in one line.
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        logging.set_verbosity_error()  # type: ignore[no-untyped-call]
         try:
-            loaded: Any = AutoModelForCausalLM.from_pretrained(
+            answer: Any = AutoModelForCausalLM.from_pretrained(
                 folder,
                 dtype=dtype,
                 local_files_only=True,
                 trust_remote_code=False,
                 use_safetensors=True,
+                output_loading_info=True,
             )
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
+        except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
             raise ModelError(
                 f"{folder}: transformers cannot load this model ({first_line(error)});"
                 " choose another model"
             ) from error
+        loaded, info = answer
+        # What is missing would be random; tied weights do not count as missing.
+        if missing := sorted(info["missing_keys"]):
+            others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+            raise ModelError(
+                f"{folder}: the weights lack {missing[0]}{others}; fetch the model again"
+            )
         self.run = loaded.to(device).eval()
         self.device = device
         config = loaded.config.get_text_config()
         self.max_positions = int(getattr(config, "max_position_embeddings", None) or 1024)
         self.vocabulary_size = int(loaded.get_output_embeddings().weight.shape[0])
+
+    def weights(self) -> Iterable[tuple[str, Tensor]]:
+        """The names of the weights, and the weights."""
+        named: Iterable[tuple[str, Tensor]] = self.run.named_parameters()
+        return named
 
 
 class TransformersEngine:

@@ -1,8 +1,22 @@
 """What the connected client can show and do."""
 
 from dataclasses import dataclass
+from enum import Enum
 
 from lsprotocol import types
+
+# Editors that are known to lay out the tables of Markdown; others show their source.
+_LAY_OUT_TABLES = ("Visual Studio Code", "VSCodium", "code-server", "Code - OSS")
+
+
+class Markup(Enum):
+    """How text is written for a client."""
+
+    PLAIN = "plain"
+    MARKDOWN = "markdown"
+    """Tables as aligned text in a code fence."""
+    TABLES = "tables"
+    """Markdown with its tables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,6 +25,7 @@ class Client:
 
     label_details: bool = False
     item_markdown: bool = False
+    item_plain: bool = False
     resolves_documentation: bool = True
     keeps_indentation: bool = False
     preselects: bool = False
@@ -20,10 +35,38 @@ class Client:
     progress: bool = False
     configuration: bool = False
     registers_configuration: bool = False
+    lays_out_tables: bool = False
+
+    @property
+    def markup(self) -> Markup:
+        """What is sent where the client asked for Markdown."""
+        return Markup.TABLES if self.lays_out_tables else Markup.MARKDOWN
+
+    @property
+    def item_markup(self) -> Markup:
+        """How the documentation of an item is written.
+
+        A client without tables may show the source of a fence as well: Neovim does beside a list.
+        """
+        plain = self.item_plain and not self.lays_out_tables
+        return self.markup if self.item_markdown and not plain else Markup.PLAIN
+
+    @property
+    def hover_markup(self) -> Markup:
+        """How a hover is written."""
+        return self.markup if self.hover_markdown else Markup.PLAIN
 
 
-def client_of(capabilities: types.ClientCapabilities) -> Client:
-    """Read what a client declared in `initialize`."""
+def client_of(
+    capabilities: types.ClientCapabilities, name: str = "", lays_out_tables: object = None
+) -> Client:
+    """Read what a client declared in `initialize`.
+
+    `lays_out_tables`: its initialization option `markdownTables`; where that is no boolean its
+    name decides, since capabilities tell only of Markdown as a whole.
+    """
+    if not isinstance(lays_out_tables, bool):
+        lays_out_tables = name.startswith(_LAY_OUT_TABLES)
     document = capabilities.text_document or types.TextDocumentClientCapabilities()
     completion = document.completion or types.CompletionClientCapabilities()
     item = completion.completion_item or types.ClientCompletionItemOptions()
@@ -37,6 +80,7 @@ def client_of(capabilities: types.ClientCapabilities) -> Client:
     return Client(
         label_details=bool(item.label_details_support),
         item_markdown=types.MarkupKind.Markdown in (item.documentation_format or ()),
+        item_plain=types.MarkupKind.PlainText in (item.documentation_format or ()),
         resolves_documentation=resolves,
         keeps_indentation=modes is not None and types.InsertTextMode.AsIs in modes.value_set,
         preselects=bool(item.preselect_support),
@@ -46,4 +90,5 @@ def client_of(capabilities: types.ClientCapabilities) -> Client:
         progress=bool(window.work_done_progress),
         configuration=bool(workspace.configuration),
         registers_configuration=changes is not None and bool(changes.dynamic_registration),
+        lays_out_tables=lays_out_tables,
     )

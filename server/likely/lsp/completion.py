@@ -48,7 +48,7 @@ def resolve(session: Session, item: types.CompletionItem) -> types.CompletionIte
     candidates = answer.prediction.candidates
     # The tokens identify a candidate of the list; a client may have rounded the figures.
     if 1 <= rank <= len(candidates) and candidates[rank - 1].ids == ids:
-        item.documentation = render.documentation(answer, rank, session.client)
+        item.documentation = render.documentation(answer, rank, session.client.item_markup)
     return item
 
 

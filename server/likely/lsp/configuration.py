@@ -9,11 +9,12 @@ from lsprotocol import types
 from pygls.lsp.server import LanguageServer
 
 from likely.settings import SECTION, Settings, flatten, parse
+from likely.text import escaping
 
 _log = logging.getLogger(__name__)
 
 # What a client may put beside settings in its initialization options.
-_NO_SETTINGS = ("likelyStatus", "suggestCommand")
+_NO_SETTINGS = ("likelyStatus", "markdownTables", "suggestCommand")
 
 
 def settings_in(options: object) -> object:
@@ -43,7 +44,7 @@ class Configuration:
     def show_corrections(self) -> None:
         """Tell the user about the values that could not be taken as they were, once."""
         if self._pending and self._pending != self._shown:
-            text = "Likely: " + "; ".join(self._pending)
+            text = escaping.message("Likely: " + "; ".join(self._pending))
             self._server.window_show_message(
                 types.ShowMessageParams(types.MessageType.Warning, text)
             )

@@ -12,13 +12,13 @@ from likely.prediction.window import reading_reach
 
 async def hover(session: Session, params: types.HoverParams) -> types.Hover | None:
     """Show the probability of the token at a position; past the text, what may come next."""
-    settings, markdown = session.settings, session.client.hover_markdown
+    settings, markup = session.settings, session.client.hover_markup
     document = session.documents.find(params.text_document.uri)
     if not settings.hover.enabled or document is None:
         return None
     predictor = session.predictor
     if predictor is None:
-        return render.message(session.notice(), markdown=markdown)
+        return types.Hover(render.notice(session.notice(), markup))
     model = predictor.model
 
     needed = max(asking.bytes_needed(settings, model), reading_reach(model))
@@ -37,7 +37,7 @@ async def hover(session: Session, params: types.HoverParams) -> types.Hover | No
         if prediction is None:
             return None
         answer = render.Answer(prediction, "token", model.name, model.vocabulary)
-        return render.message(render.next_tokens(answer, markdown=markdown), markdown=markdown)
+        return types.Hover(render.next_tokens(answer, markup))
 
     reading = await session.ask(
         "hover",
@@ -49,4 +49,4 @@ async def hover(session: Session, params: types.HoverParams) -> types.Hover | No
     if reading is None or document.edits != edits:
         return None
     place = document.range(reading.start, reading.end)
-    return render.hover(reading, model.name, model.vocabulary, place, session.client)
+    return render.hover(reading, model.name, model.vocabulary, place, markup)

@@ -13,11 +13,14 @@ from likely.prediction.cursor import CursorOptions
 from likely.prediction.predictor import FEW_ROWS, MAX_ROWS, Predictor
 from likely.prediction.window import TextBefore
 
+_BYTES_PER_TOKEN = 4
+"""Of most texts: so much of a document's beginning is seen from its first character on."""
+
 
 def prefill_beginning(session: Session, uri: str, document: Document) -> None:
     """Prepare for typing in a document just opened: its first window, wherever in it that is."""
     if (predictor := session.predictor) is not None and session.settings.completion.enabled:
-        beginning = document.beginning(asking.bytes_needed(session.settings, predictor.model))
+        beginning = document.beginning(_BYTES_PER_TOKEN * session.settings.context_tokens)
         if beginning.strip():
             options = asking.options(session.settings)
             look_ahead_of(session, predictor, uri, TextBefore(beginning, 0), options)

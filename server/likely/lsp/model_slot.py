@@ -18,6 +18,7 @@ from likely.lsp.progress import WorkDone
 from likely.lsp.protocol import STATUS
 from likely.lsp.worker import describe
 from likely.settings import Settings
+from likely.text import escaping
 
 if TYPE_CHECKING:
     from likely.lsp.served_model import LoadModel, ServedModel
@@ -90,7 +91,7 @@ class ModelSlot:
         self._loader.want(settings)
 
     def notice(self) -> str:
-        """What to say in place of an answer while there is no model."""
+        """What to say in place of an answer while there is no model; not yet escaped."""
         if self._state == "error":
             return f"Likely: {self._message}"
         share = "" if self._percentage is None else f" {self._percentage}%"
@@ -153,15 +154,16 @@ class ModelSlot:
     def _failed(self, wish: Settings, error: BaseException) -> None:
         if wish is not self._wanted:
             return
-        _log.warning("loading failed: %s", describe(error))
-        message = " ".join(str(error).split()) or type(error).__name__
+        message = str(error).strip() or type(error).__name__
+        _log.warning("loading failed: %s: %s", describe(error), escaping.line(message))
         if self.predictor is not None:
             message += f" ({self.predictor.model.name} stays in use)"
         self._end_progress("failed")
         self._show("error", message)
-        self._server.window_show_message(
-            types.ShowMessageParams(types.MessageType.Error, f"Likely: {message}")
-        )
+        # A client that is told the state shows it in its own way, with what can be done about it.
+        if not self._sends_status:
+            text = escaping.message(f"Likely: {message}")
+            self._server.window_show_message(types.ShowMessageParams(types.MessageType.Error, text))
 
     def _end_progress(self, message: str) -> None:
         if self._bar is not None:
@@ -179,8 +181,8 @@ class ModelSlot:
             STATUS,
             {
                 "state": self._state,
-                "model": self._wanted.model,
-                "message": self._message,
+                "model": escaping.message(self._wanted.model),
+                "message": escaping.message(self._message),
                 "percentage": self._percentage,
                 "latency": latency,
             },

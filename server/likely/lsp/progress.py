@@ -7,6 +7,8 @@ from typing import Any
 from lsprotocol import types
 from pygls.protocol import LanguageServerProtocol
 
+from likely.text import escaping
+
 
 class WorkDone:
     """One server-initiated work-done progress; used in the event loop only.
@@ -16,7 +18,7 @@ class WorkDone:
 
     def __init__(self, protocol: LanguageServerProtocol, title: str) -> None:
         self._protocol = protocol
-        self._title = title
+        self._title = escaping.message(title)
         self._token = str(uuid.uuid4())
         self._agreed = False
         self._ended = False
@@ -30,6 +32,7 @@ class WorkDone:
 
     def report(self, message: str, percentage: int | None) -> None:
         """Show a step."""
+        message = escaping.message(message)
         # A client shows the title before it.
         self._message = None if message == self._title else message
         self._percentage = percentage

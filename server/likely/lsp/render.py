@@ -5,13 +5,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from lsprotocol import types
+from rich.cells import cell_len
 
-from likely.lsp.client import Client
+from likely.lsp.client import Client, Markup
 from likely.lsp.documents import Snapshot
 from likely.prediction.covering import Method
 from likely.prediction.cursor import Prediction, Unit
-from likely.prediction.distribution import Candidate, percent
+from likely.prediction.distribution import Candidate, percent, standing_before
 from likely.prediction.scoring import TokenReading
+from likely.text import escaping
 from likely.text.lines import units
 from likely.text.vocabulary import Vocabulary, show
 
@@ -93,7 +95,7 @@ def completion_list(
         if client.preselects and not items:
             item.preselect = True
         if not client.resolves_documentation:
-            item.documentation = documentation(answer, rank, client)
+            item.documentation = documentation(answer, rank, client.item_markup)
         items.append(item)
     return types.CompletionList(is_incomplete=True, items=items)
 
@@ -122,66 +124,61 @@ def label(fragment: str, insertion: str) -> str:
     return show((typed + insertion).encode())
 
 
-def documentation(answer: Answer, rank: int, client: Client) -> types.MarkupContent:
+def documentation(answer: Answer, rank: int, markup: Markup) -> types.MarkupContent:
     """Everything that is known about the candidate of `rank` in a list."""
-    prediction = answer.prediction
-    candidate = prediction.candidates[rank - 1]
-    markdown = client.item_markdown
+    candidate = answer.prediction.candidates[rank - 1]
+    # What stands in a fence is shown as it is.
+    cells = Markup.TABLES if markup is Markup.TABLES else Markup.PLAIN
     rows = [
         *_figures(candidate, answer),
         ("rank", str(rank)),
-        *_tokens(candidate, answer.vocabulary, markdown),
+        *_tokens(candidate, answer.vocabulary, cells),
     ]
-    blocks = [_facts(rows, markdown), *_notes(answer, markdown)]
-    return _content(blocks, markdown)
+    return _content([_facts(rows, markup), *_notes(answer, markup)], markup)
 
 
 def hover(
-    reading: TokenReading, model: str, vocabulary: Vocabulary, place: types.Range, client: Client
+    reading: TokenReading, model: str, vocabulary: Vocabulary, place: types.Range, markup: Markup
 ) -> types.Hover:
     """Render what the model thought of a token, and what it expected in its place."""
-    markdown = client.hover_markdown
     if reading.tokens:
-        return types.Hover(contents=_several(reading, model, markdown), range=place)
+        return types.Hover(contents=_several(reading, model, markup), range=place)
     score = reading.score
     name = vocabulary.special_name(score.id) if score.id in vocabulary.special else ""
-    shown = _code(name or show(reading.data), markdown)
+    shown = _code(name or show(reading.data), markup)
     probability = f"{percent(score.probability)} (raw)"
     # Few lines: an editor cuts a tall hover off, and what was expected is worth seeing whole.
     figures = (
-        f"{shown} probability {f'**{probability}**' if markdown else probability}"
+        f"{shown} probability {probability if markup is Markup.PLAIN else f'**{probability}**'}"
         f" · surprisal {score.surprisal:.2f} bits · rank {score.rank}"
     )
     details = (
         f"log-probability {score.logprob:.4f} · entropy here {score.entropy:.2f} bits"
         f" · token id {score.id}"
     )
-    count = _count(reading.context_tokens, "token")
-    notes = f"raw: given the {count} before it · {_code(model, markdown)}"
     blocks = [
-        f"{figures}{'  ' if markdown else ''}\n{details}",
+        f"{figures}{'' if markup is Markup.PLAIN else '  '}\n{details}",
         "Given everything before it, the model expected here:",
-        _distribution(reading.expected, reading.rest, markdown),
-        _aside(notes, markdown),
+        _distribution(reading.expected, reading.rest, markup),
+        _aside(_given(reading, model, markup), markup),
     ]
-    if reading.separator_stood_in:
-        blocks.append(_aside(_STOOD_IN, markdown))
-    return types.Hover(contents=_content(blocks, markdown), range=place)
+    return types.Hover(contents=_content(blocks, markup), range=place)
 
 
-def _several(reading: TokenReading, model: str, markdown: bool) -> types.MarkupContent:
+def _several(reading: TokenReading, model: str, markup: Markup) -> types.MarkupContent:
     """A character that is made of several tokens: the sum first, its tokens below."""
     probability = f"{percent(reading.probability)} (raw)"
     figures = (
-        f"{_code(show(reading.data), markdown)}"
-        f" probability {f'**{probability}**' if markdown else probability}"
+        f"{_code(show(reading.data), markup)}"
+        f" probability {probability if markup is Markup.PLAIN else f'**{probability}**'}"
         f" · surprisal {reading.surprisal:.2f} bits · {len(reading.tokens)} tokens"
     )
+    cells = _cells(markup)
     rows = [
         ("token", "probability", "surprisal", "rank", "id"),
         *(
             (
-                _code(token.data.hex(" "), markdown),
+                _code(show(token.data), cells),
                 percent(token.score.probability),
                 f"{token.score.surprisal:.2f} bits",
                 str(token.score.rank),
@@ -190,42 +187,36 @@ def _several(reading: TokenReading, model: str, markdown: bool) -> types.MarkupC
             for token in reading.tokens
         ),
     ]
-    if markdown:
-        tokens = _markdown_table(rows, ":--", "--:", "--:", "--:", "--:")
-    else:
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        tokens = "\n".join(
-            "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-            for row in rows
-        )
-    count = _count(reading.context_tokens, "token")
     blocks = [
         figures,
-        tokens,
+        _table(rows, "<>>>>", markup),
         "Given everything before it, the model expected here:",
-        _distribution(reading.expected, reading.rest, markdown),
-        _aside(f"raw: given the {count} before it · {_code(model, markdown)}", markdown),
+        _distribution(reading.expected, reading.rest, markup),
+        _aside(_given(reading, model, markup), markup),
     ]
-    if reading.separator_stood_in:
-        blocks.append(_aside(_STOOD_IN, markdown))
-    return _content(blocks, markdown)
+    return _content(blocks, markup)
 
 
-def next_tokens(answer: Answer, *, markdown: bool) -> str:
+def _given(reading: TokenReading, model: str, markup: Markup) -> Iterable[str]:
+    """What the figures of a reading are conditioned on, and by whom they were made."""
+    yield f"raw: given the {_count(reading.context_tokens, 'token')} before it"
+    yield standing_before(reading.before_text, lambda text: _code(text, markup))
+    yield _code(model, markup)
+
+
+def next_tokens(answer: Answer, markup: Markup) -> types.MarkupContent:
     """The next-token table at a cursor."""
     prediction = answer.prediction
-    blocks = [_distribution(prediction.candidates, prediction.rest, markdown)]
+    blocks = [_distribution(prediction.candidates, prediction.rest, markup)]
     if prediction.entropy is not None:
         blocks.append(f"Entropy of the next token: {prediction.entropy:.2f} bits")
-    return _content([*blocks, *_notes(answer, markdown)], markdown).value
+    return _content([*blocks, *_notes(answer, markup)], markup)
 
 
-def message(text: str, *, markdown: bool) -> types.Hover:
-    """A hover that says something about the program instead of the text."""
-    return types.Hover(contents=_content([text], markdown))
-
-
-_STOOD_IN = "Nothing stands before this text: the document separator stood in as context."
+def notice(text: str, markup: Markup) -> types.MarkupContent:
+    """Something about the program in place of an answer."""
+    escape = escaping.line if markup is Markup.PLAIN else escaping.markdown
+    return _content([escape(text)], markup)
 
 
 def _text(data: bytes) -> str:
@@ -248,54 +239,51 @@ def _figures(candidate: Candidate, answer: Answer) -> Iterable[tuple[str, str]]:
 
 
 def _tokens(
-    candidate: Candidate, vocabulary: Vocabulary, markdown: bool
+    candidate: Candidate, vocabulary: Vocabulary, markup: Markup
 ) -> Iterable[tuple[str, str]]:
-    named = [f"{_code(show(vocabulary.token_bytes(i)), markdown)} {i}" for i in candidate.ids]
+    named = [f"{_code(show(vocabulary.token_bytes(i)), markup)} {i}" for i in candidate.ids]
     yield ("token" if len(named) == 1 else "tokens") + " and id", ", ".join(named)
     yield "bytes", candidate.insertion.hex(" ")
 
 
-def _notes(answer: Answer, markdown: bool) -> Iterable[str]:
+def _notes(answer: Answer, markup: Markup) -> Iterable[str]:
     """What the figures of a list are, and under which condition."""
     prediction = answer.prediction
     if prediction.fragment_probability is not None and prediction.fragment:
-        typed = _code(show(prediction.fragment), markdown)
+        typed = _code(show(prediction.fragment), markup)
         chance = percent(prediction.fragment_probability)
         yield f"Typed so far: {typed}, with probability {chance} given what stands before."
     if answer.unit == "word":
         residual = percent(prediction.residual)
-        yield _aside(f"whole words: lower bounds, {residual} was not searched", markdown)
-    count = _count(prediction.context_tokens, "token")
-    shown = f"not in this list: {percent(prediction.rest)}"
-    yield _aside(
-        f"{_METHODS[prediction.method]} · {shown} · {count} of context"
-        f" · {_code(answer.model, markdown)}",
-        markdown,
+        yield _aside([f"whole words: lower bounds, {residual} was not searched"], markup)
+    notes = (
+        _METHODS[prediction.method],
+        f"not in this list: {percent(prediction.rest)}",
+        f"{_count(prediction.context_tokens, 'token')} of context",
+        standing_before(prediction.before_text, lambda text: _code(text, markup)),
+        _code(answer.model, markup),
     )
-    if prediction.separator_stood_in:
-        yield _aside(_STOOD_IN, markdown)
+    yield _aside(notes, markup)
 
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _facts(rows: Rows, markdown: bool) -> str:
+def _facts(rows: Rows, markup: Markup) -> str:
     """Names and values; Markdown knows no table without a heading, so the first row is it."""
-    if markdown:
-        return _markdown_table(rows, ":--", ":--")
-    width = max(len(name) for name, _ in rows)
-    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+    return _table(rows, "<<", markup)
 
 
-def _distribution(candidates: Sequence[Candidate], rest: float, markdown: bool) -> str:
+def _distribution(candidates: Sequence[Candidate], rest: float, markup: Markup) -> str:
     """Candidates with bars, scaled to the likeliest, and the rest."""
     longest = max((candidate.probability for candidate in candidates), default=1.0) or 1.0
+    cells = _cells(markup)
     rows = [
         ("token", "probability", ""),
         *(
             (
-                _code(show(candidate.insertion), markdown),
+                _code(show(candidate.insertion), cells),
                 percent(candidate.probability),
                 bar(candidate.probability / longest),
             )
@@ -303,35 +291,52 @@ def _distribution(candidates: Sequence[Candidate], rest: float, markdown: bool) 
         ),
         ("all others", percent(rest), ""),
     ]
-    if markdown:
-        return _markdown_table(rows, ":--", "--:", ":--")
-    width = max(len(name) for name, _, _ in rows)
-    return "\n".join(
-        f"{name:<{width}}  {figure:>11}  {length}".rstrip() for name, figure, length in rows
-    )
+    return _table(rows, "<><", markup)
 
 
-def _markdown_table(rows: Rows, *alignment: str) -> str:
-    heading, *lines = [
-        "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows
-    ]
-    return "\n".join([heading, "|" + "|".join(alignment) + "|", *lines])
+def _cells(markup: Markup) -> Markup:
+    """How what stands in a table's cell is marked: not at all where columns are aligned."""
+    return markup if markup is Markup.TABLES else Markup.PLAIN
 
 
-def _code(text: str, markdown: bool) -> str:
-    """Text as it stands, whatever marks it holds."""
-    if not markdown:
+def _table(rows: Rows, alignment: str, markup: Markup) -> str:
+    """Rows, the first one the heading; `alignment` is "<" or ">" for each column."""
+    if markup is Markup.TABLES:
+        heading, *lines = [
+            "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows
+        ]
+        rule = "|".join({"<": ":--", ">": "--:"}[side] for side in alignment)
+        return "\n".join([heading, f"|{rule}|", *lines])
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = []
+        for cell, width, side in zip(row, widths, alignment, strict=True):
+            room = " " * (width - cell_len(cell))
+            cells.append(cell + room if side == "<" else room + cell)
+        lines.append("  ".join(cells).rstrip())
+    return _aligned(lines, markup)
+
+
+def _aligned(lines: Sequence[str], markup: Markup) -> str:
+    """Lines that keep their columns: in Markdown between fences longer than any in them."""
+    text = "\n".join(lines)
+    if markup is Markup.PLAIN:
         return text
-    longest = max((len(run) for run in re.findall("`+", text)), default=0)
-    fence = "`" * (longest + 1)
-    padding = " " if longest else ""
-    return f"{fence}{padding}{text}{padding}{fence}"
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence}text\n{text}\n{fence}"
 
 
-def _aside(text: str, markdown: bool) -> str:
-    return f"*{text}*" if markdown else text
+def _code(text: str, markup: Markup) -> str:
+    """Text as it stands, whatever marks it holds."""
+    return escaping.line(text) if markup is Markup.PLAIN else escaping.code(text)
 
 
-def _content(blocks: Iterable[str], markdown: bool) -> types.MarkupContent:
-    kind = types.MarkupKind.Markdown if markdown else types.MarkupKind.PlainText
+def _aside(notes: Iterable[str], markup: Markup) -> str:
+    text = " · ".join(filter(None, notes))
+    return text if markup is Markup.PLAIN else f"*{text}*"
+
+
+def _content(blocks: Iterable[str], markup: Markup) -> types.MarkupContent:
+    kind = types.MarkupKind.PlainText if markup is Markup.PLAIN else types.MarkupKind.Markdown
     return types.MarkupContent(kind=kind, value="\n\n".join(blocks))

@@ -42,6 +42,11 @@ class ListedModel(Protocol):
         """Whether it is on this machine."""
         ...
 
+    @property
+    def size(self) -> int | None:
+        """Bytes on disk where it is cached, else those to fetch; None where unknown."""
+        ...
+
 
 LoadModel = Callable[[Settings, Progress], ServedModel]
 ListModels = Callable[[Settings], Sequence[ListedModel]]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import sys
 import threading
 from collections.abc import Awaitable
@@ -41,6 +42,10 @@ CLOSING_TIME = 0.5
 """Seconds that running work gets to notice that the server ends."""
 
 _BAD_USAGE = 2
+_ON_A_TERMINAL = """\
+likely: this is the language server. It waits for an editor, which starts it by itself.
+likely: Ctrl-C ends it; `likely predict TEXT` shows a table here.
+"""
 
 _log = logging.getLogger(__name__)
 
@@ -79,9 +84,10 @@ class LikelyServer(LanguageServer):
 
     def open_session(self, params: types.InitializeParams) -> None:
         """Take note of the client, its options and its capabilities."""
-        client = client_of(params.capabilities)
         options = params.initialization_options
         extras = cast("dict[str, Any]", options) if isinstance(options, dict) else {}
+        name = params.client_info.name if params.client_info else ""
+        client = client_of(params.capabilities, name, extras.get("markdownTables"))
         command = extras.get("suggestCommand")
         encoding = types.PositionEncodingKind(self.workspace.position_encoding).value
         documents = Documents(cast("PositionEncoding", encoding))
@@ -277,18 +283,23 @@ def _register_requests(server: LikelyServer) -> None:
     async def next_tokens(params: types.TextDocumentPositionParams) -> dict[str, str]:
         from likely.lsp.next_tokens import next_tokens
 
-        return {"markdown": await next_tokens(server.session, params)}
+        return await next_tokens(server.session, params)
 
     @server.feature(MODELS)
     async def models(_params: Any) -> dict[str, list[dict[str, object]]]:
         listed = await asyncio.to_thread(server.list_models, server.session.settings)
-        entries = [{"name": m.name, "detail": m.detail, "cached": m.cached} for m in listed]
-        return {"models": entries}
+        names = ("name", "detail", "cached", "size")
+        return {"models": [{name: getattr(model, name) for name in names} for model in listed]}
 
 
 def serve_stdio(load_model: LoadModel, list_models: ListModels) -> NoReturn:
     """Serve the client at standard input and output until it ends."""
     _log_to_stderr()
+    if os.isatty(0):
+        # The thread that reads would keep the process until the next line is typed.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        sys.stderr.write(_ON_A_TERMINAL)
+        sys.stderr.flush()
     stdin, stdout = _keep_stdio()
     server = create_server(load_model, list_models)
     server.start_io(stdin, stdout)

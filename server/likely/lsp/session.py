@@ -71,7 +71,7 @@ class Session:
             self._worker.submit(("forget", uri), release)
 
     def notice(self) -> str:
-        """What to say in place of an answer while there is no model."""
+        """What to say in place of an answer while there is no model; not yet escaped."""
         return self._slot.notice()
 
     async def ask(self, kind: str, uri: str, model: ServedModel, work: Callable[[], T]) -> T | None:

@@ -57,7 +57,7 @@ def read_config(folder: Path, shown: str) -> dict[str, Any]:
 def check_architecture(config: dict[str, Any], shown: str) -> None:
     """Raise `ModelError` unless `config` describes a causal language model that we can run."""
     kind = config.get("model_type")
-    if not kind:
+    if not isinstance(kind, str) or not kind:
         raise ModelError(
             f"the config.json of {shown} names no model_type: "
             "choose a model in the transformers format"
@@ -67,7 +67,8 @@ def check_architecture(config: dict[str, Any], shown: str) -> None:
             f"{shown} is an encoder-decoder model ({kind}), not a causal language model: "
             "choose one that continues text, such as smollm2-135m or distilgpt2"
         )
-    heads = [str(name) for name in config.get("architectures") or ()]
+    named = config.get("architectures")
+    heads = [str(name) for name in named] if isinstance(named, list) else []
     if heads and not any(name.endswith(_CAUSAL_HEADS) for name in heads):
         raise _not_causal(shown, heads[0])
     if kind in _COMMON_TYPES:

@@ -25,17 +25,18 @@ DEFAULT_MODEL = default_model.NAME
 # Names a folder with the weights of the notebook this project grew from.
 DISTILGPT2_VARIABLE = "LIKELY_DISTILGPT2"
 
+# What it is, and the bytes of its weights, which are nearly all there is to fetch.
 _SUGGESTED = {
-    "distilgpt2": "82 million parameters, the model of many courses",
-    "gpt2": "124 million parameters, English",
-    "HuggingFaceTB/SmolLM2-360M": "360 million parameters, English and code",
-    "Qwen/Qwen2.5-0.5B": "494 million parameters, many languages",
+    "distilgpt2": ("82 million parameters, the model of many courses", 353_000_000),
+    "gpt2": ("124 million parameters, English", 548_000_000),
+    "HuggingFaceTB/SmolLM2-360M": ("360 million parameters, English and code", 724_000_000),
+    "Qwen/Qwen2.5-0.5B": ("494 million parameters, many languages", 988_000_000),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class ModelEntry:
-    """A model that is cached or could be; `size` in bytes on disk where it is cached."""
+    """A model that is cached or could be; `size` in bytes: on disk, or else of the download."""
 
     name: str
     detail: str
@@ -286,7 +287,8 @@ def _identity(path: Path) -> list[int]:
 def _made_here(store: Store) -> Iterator[ModelEntry]:
     detail = "SmolLM2-135M-Instruct, 135 million parameters, English; the default"
     folder = store.find(DEFAULT_MODEL)
-    yield ModelEntry(DEFAULT_MODEL, detail, folder is not None, _size(folder))
+    size = default_model.WHEEL_SIZE if folder is None else _size(folder)
+    yield ModelEntry(DEFAULT_MODEL, detail, folder is not None, size)
     for name in store.names():
         source = store.remembered(name).get("source")
         if name.startswith("gguf-") and source:
@@ -298,9 +300,9 @@ def _on_the_hub() -> Iterator[ModelEntry]:
     for model in cached:
         yield ModelEntry(model.identifier, "hub model", True, model.size)
     there = {model.identifier for model in cached}
-    for name, detail in _SUGGESTED.items():
+    for name, (detail, size) in _SUGGESTED.items():
         if not {name, hub.moved(name)} & there:
-            yield ModelEntry(name, detail, False)
+            yield ModelEntry(name, detail, False, size)
 
 
 def _size(folder: Path | None) -> int | None:

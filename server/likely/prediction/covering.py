@@ -6,7 +6,7 @@ canonical encodings only: Hayase et al. 2025 (arXiv 2506.14123).
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain
 
@@ -22,6 +22,9 @@ from likely.text.vocabulary import Ids, TokenIds, Vocabulary, is_whole
 
 NEGLIGIBLE = 1e-4
 """A row whose largest possible share of the answer is smaller is not computed."""
+
+_LONG = 96
+"""Bytes; of a longer fragment only the end is weighed."""
 
 _LIKELIEST = 6
 _WORTH_A_RIDE = 0.03
@@ -76,16 +79,23 @@ def cover_cursor(model: LanguageModel, context: Context) -> Covered:
             if not segments.base:
                 context = stand_in(model, context)
 
+            covers = fragments.covers(fragment)
+            boundaries = fragments.heads(fragment, len(fragment))
+            settled: TokenIds = ()
+            if len(fragment) > _LONG:
+                settled = _settled(vocabulary, covers, boundaries)
+            data_settled = vocabulary.decode(settled)
+
             def canonical(tokens: TokenIds, data: bytes, ids: Ids) -> NDArray[np.bool_]:
-                return fragments.neighbours(data, tokens, ids)
+                return fragments.neighbours(data_settled + data, settled + tokens, ids)
 
             return Covered(
                 vocabulary=vocabulary,
                 context=context,
-                prefix=context.head + segments.base,
-                fragment=fragment,
-                covers=fragments.covers(fragment),
-                boundaries=fragments.heads(fragment, len(fragment)),
+                prefix=context.head + segments.base + settled,
+                fragment=fragment[len(data_settled) :],
+                covers=[replace(cover, head=cover.head[len(settled) :]) for cover in covers],
+                boundaries=tuple([boundary[len(settled) :] for boundary in boundaries]),
                 neighbours=canonical,
                 method="exact",
             )
@@ -103,6 +113,23 @@ def cover_cursor(model: LanguageModel, context: Context) -> Covered:
         neighbours=lambda _tokens, _data, ids: any_neighbour((), b"", ids),
         method="healed",
     )
+
+
+def _settled(
+    vocabulary: Vocabulary, covers: Sequence[Cover], boundaries: Sequence[TokenIds]
+) -> TokenIds:
+    """The tokens, ending with a whole character, that all covers of a long fragment begin with.
+
+    Whatever follows, they stand there, so that they need no weighing.
+    """
+    heads = [*(cover.head for cover in covers), *(boundary[:-1] for boundary in boundaries)]
+    first, last = min(heads), max(heads)
+    shared = 0
+    while shared < len(first) and first[shared] == last[shared]:
+        shared += 1
+    while not is_whole(vocabulary.decode(first[:shared])):
+        shared -= 1
+    return first[:shared]
 
 
 def any_neighbour(_tokens: TokenIds, _data: bytes, ids: Ids) -> NDArray[np.bool_]:

@@ -1,7 +1,7 @@
 """Next-token distributions, whole or in part, and what one of them says of a token."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likely.prediction.question import EVERY, Distribution
+from likely.text.escaping import line
 from likely.text.vocabulary import Ids
 
 BITS_PER_NAT = 1 / math.log(2)
@@ -191,6 +192,17 @@ def most_likely(figures: NDArray[np.floating[Any]], count: int) -> list[int]:
 def percent(probability: float) -> str:
     """A probability as people read it: `5.98%`; small ones do not become nothing."""
     return "<0.01%" if 0 < probability < 5e-5 else f"{probability:.2%}"
+
+
+def standing_before(text: str | None, show: Callable[[str], str] = line) -> str:
+    """What stood before a document's text, in words; empty where the window begins later.
+
+    `text` as `window.before_text` gives it; `show` for the surface that it is shown on.
+    """
+    if text is None:
+        return ""
+    stood = {"": "nothing", "a space": "a space"}
+    return f"{stood[text] if text in stood else show(text)} before the text"
 
 
 def _entropy(log_probabilities: NDArray[np.float32]) -> float:

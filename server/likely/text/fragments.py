@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from likely.text.vocabulary import Ids, TokenIds, Vocabulary, is_whole
 
-MAX_FRAGMENT = 96
-"""Bytes; a longer fragment (a line of dashes, an endless word) is not worked out exactly."""
+MAX_FRAGMENT = 2048
+"""Bytes; a longer fragment (an endless word) is not worked out exactly: merging takes too long."""
 
 _KNOWN_BASES = 16
 _KNOWN_CONTINUATIONS = 4096
@@ -215,10 +215,29 @@ class Fragments:
                 continue
             joined, open_head = left[len(before) :], head[len(settled) :]
             if joined:
-                result[places] |= self._vocabulary.merges_with(joined, open_head, tokens[places])
+                end = self._end_of(joined, open_head)
+                if end is not None:
+                    result[places] |= self._vocabulary.merges_with(*end, tokens[places])
             elif not open_head:
                 result[places] = True
         return result
+
+    def _end_of(self, joined: bytes, head: TokenIds) -> tuple[bytes, TokenIds] | None:
+        """As much of the end of `joined`, encoded as `head`, as decides what may follow it.
+
+        Merges never cross a place where tokens meet, so that the last tokens merge alike without
+        those before them; more bytes than any token has are more than a look-up of whole words
+        finds. None where `head` is not what `joined` merges to.
+        """
+        if len(joined) <= self._longest_token:
+            return joined, head
+        if self._vocabulary.merge(joined) != head:
+            return None
+        first, length = len(head), 0
+        while length <= self._longest_token:
+            first -= 1
+            length += len(self._vocabulary.token_bytes(head[first]))
+        return joined[-length:], head[first:]
 
     def _find_junctions(
         self, left: bytes, kinds: tuple[str, ...], shape: int

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-import unicodedata
+import re
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from functools import cached_property
@@ -12,6 +12,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer, processors
+
+from likely.text.escaping import visible
 
 TokenIds = tuple[int, ...]
 Ids = NDArray[np.int64]
@@ -41,6 +43,9 @@ _KNOWN_PATTERNS = frozenset(
     ]
 )
 _VISIBLE = {" ": "·", "\n": "⏎", "\r": "␍", "\t": "⇥", "\u00a0": "⍽", "\u3000": "□"}
+_STAND_INS = frozenset("".join(_VISIBLE.values()))
+# Bytes that are no UTF-8, as Python's "surrogateescape" decodes them.
+_BROKEN = re.compile("[\udc80-\udcff]+")
 
 
 class VocabularyError(ValueError):
@@ -323,13 +328,21 @@ def is_whole(data: bytes) -> bool:
 
 
 def show(data: bytes) -> str:
-    """`data` for the eye: white space and controls visible, broken bytes as U+FFFD."""
-    shown = []
-    for character in data.decode(errors="replace"):
-        if character in _VISIBLE:
-            shown.append(_VISIBLE[character])
-        elif unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp", "Zs", "Cn", "Co"):
-            shown.append(f"⟨{ord(character):X}⟩" if character != "\u200d" else character)
-        else:
-            shown.append(character)
-    return "".join(shown)
+    """`data` for the eye: white space and controls visible, half characters as `<E5 A4>`.
+
+    What looks alike is alike: a sign that stands for something is shown by its code point.
+    """
+    text = data.decode(errors="surrogateescape")
+    return _BROKEN.sub(_hexadecimal, "".join(map(_shown, text)))
+
+
+def _shown(character: str) -> str:
+    if character in _VISIBLE:
+        return _VISIBLE[character]
+    if character in _STAND_INS:
+        return f"⟨{ord(character):X}⟩"
+    return character if _BROKEN.match(character) else visible(character)
+
+
+def _hexadecimal(broken: re.Match[str]) -> str:
+    return f"<{broken[0].encode(errors='surrogateescape').hex(' ').upper()}>"

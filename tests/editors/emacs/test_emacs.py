@@ -22,7 +22,7 @@ Shown = list[tuple[str, str]]
 
 CONFIGURATION = Path(__file__).parent / "likely.el"
 README = Path(__file__).parents[3] / "README.md"
-PATIENCE = 60.0
+PATIENCE = 180.0
 PHRASE = "This weekend I plan to"
 
 COMPLETE = "C-M-i"
@@ -130,7 +130,12 @@ class Emacs:
 
     def _run(self, *command: str) -> str:
         done = subprocess.run(
-            command, env=self._environment, capture_output=True, text=True, timeout=30, check=False
+            command,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
         )
         return done.stdout
 

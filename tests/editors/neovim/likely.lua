@@ -4,3 +4,7 @@ vim.lsp.config('likely', { cmd = { 'likely', 'serve' }, on_attach = function(cli
     convert = function(item) return { word = item.textEdit.newText } end })
 end })
 vim.lsp.enable('likely')
+vim.api.nvim_create_autocmd('LspProgress', { callback = function()
+  vim.cmd.redraw()
+  vim.api.nvim_echo({ { vim.lsp.status():sub(1, vim.v.echospace) } }, false, {})
+end })

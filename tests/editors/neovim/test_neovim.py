@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,10 +14,11 @@ from typing import Any
 
 import pytest
 
+import tiny_models
 from likely.models import sources
 
 CONFIGURATION = Path(__file__).parent / "likely.lua"
-PATIENCE = 60.0
+PATIENCE = 180.0
 PHRASE = "This weekend I plan to"
 
 
@@ -93,7 +95,7 @@ class Neovim:
         """The items of the server's answer at the cursor."""
         responses = self.lua(
             "vim.lsp.buf_request_sync(0, 'textDocument/completion',"
-            " vim.lsp.util.make_position_params(0, 'utf-8'), 30000)"
+            " vim.lsp.util.make_position_params(0, 'utf-8'), 120000)"
         )
         for response in responses.values() if isinstance(responses, dict) else responses or []:
             if response and response.get("result"):
@@ -225,15 +227,39 @@ def test_accepting_gives_exactly_the_text(
 def test_a_changed_k_is_in_force_at_once(editor: Neovim) -> None:
     editor.edit("k.txt", PHRASE.encode())
     for k in (3, 25, 10):
-        editor.lua(
-            "(function() for _, client in ipairs(vim.lsp.get_clients()) do"
-            f" client.settings = {{ likely = {{ k = {k} }} }}"
-            " client:notify('workspace/didChangeConfiguration', { settings = client.settings })"
-            " end end)()"
-        )
+        set_settings(editor, f"{{ k = {k} }}")
         editor.press("A")
         assert len(editor.open_popup()) == k
         editor.press("<Esc>")
+
+
+def set_settings(editor: Neovim, settings: str) -> None:
+    editor.lua(
+        "(function() for _, client in ipairs(vim.lsp.get_clients()) do"
+        f" client.settings = {{ likely = {settings} }}"
+        " client:notify('workspace/didChangeConfiguration', { settings = client.settings })"
+        " end end)()"
+    )
+
+
+def test_loading_is_shown_on_the_bottom_line(editor: Neovim) -> None:
+    editor.edit("loading.txt", PHRASE.encode())
+    folder = tiny_models.write_llama(editor.folder / "tiny")
+    # Without a terminal nothing is drawn: what is written there is kept as it comes.
+    editor.lua(
+        "(function() written = {} local echo = vim.api.nvim_echo"
+        " vim.api.nvim_echo = function(parts, ...)"
+        " table.insert(written, parts[1][1]) return echo(parts, ...) end end)()"
+    )
+
+    def written() -> str:
+        return str(editor.lua("table.concat(written, '; ')"))
+
+    set_settings(editor, f"{{ model = '{folder}' }}")
+    wait_for(lambda: "tiny: ready" in written())
+    set_settings(editor, "{ k = 10 }")
+    wait_for(lambda: "Loading smollm2-135m" in written())
+    wait_for(lambda: "smollm2-135m: ready" in written())
 
 
 def test_hover_shows_the_token_under_the_cursor(editor: Neovim) -> None:
@@ -252,3 +278,17 @@ def test_hover_shows_the_token_under_the_cursor(editor: Neovim) -> None:
     assert "·weekend" in text.splitlines()[0]
     for part in ("probability", "surprisal", "rank", "entropy", "█", "%"):
         assert part in text
+    # Neovim lays out no tables: the columns are aligned by spaces.
+    assert "|" not in text.replace("<|endoftext|>", "")
+    rows = [line for line in text.splitlines() if re.search(r"\d\.\d\d%( |$)", line)]
+    assert len({re.search("%", row).end() for row in rows[1:]}) == 1  # type: ignore[union-attr]
+
+
+def test_what_a_menu_says_of_a_row_is_plain_text(editor: Neovim) -> None:
+    editor.edit("beside.txt", PHRASE.encode())
+    editor.press("A")
+    editor.open_popup("·visit")
+    documentation = editor.answer()[0]["documentation"]
+    assert documentation["kind"] == "plaintext"
+    assert "probability      11.14% (exact)" in documentation["value"]
+    assert "<|endoftext|> before the text" in documentation["value"]

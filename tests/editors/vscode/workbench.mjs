@@ -40,7 +40,10 @@ export async function until(what, probe, timeout = 30_000) {
 }
 
 export class Workbench {
-  /** `folder` receives everything: settings, extensions, logs and the private environment. */
+  /**
+   * `folder` receives everything: settings, extensions, logs and the private environment. Without
+   * `vsix` it is VS Code as it comes.
+   */
   static async start({ folder, vsix, screenshots }) {
     const programs = setUp();
     const bench = new Workbench(folder, screenshots);
@@ -49,9 +52,10 @@ export class Workbench {
     mkdirSync(join(user, "Machine"));
     writeJson(join(user, "User", "settings.json"), SETTINGS);
     const common = ["--user-data-dir", user, "--extensions-dir", join(folder, "extensions")];
-    execFileSync(programs.node, [programs.codeServer, ...common, "--install-extension", vsix], {
-      stdio: "pipe",
-    });
+    if (vsix !== undefined) {
+      const install = [programs.codeServer, ...common, "--install-extension", vsix];
+      execFileSync(programs.node, install, { stdio: "pipe" });
+    }
     const port = await freePort();
     bench.address = `http://127.0.0.1:${port}/`;
     const options = ["--auth", "none", "--bind-addr", `127.0.0.1:${port}`, "--disable-telemetry"];
@@ -262,6 +266,12 @@ export class Workbench {
     const hover = this.page.locator(".monaco-hover:not(.hidden) .hover-contents").first();
     await hover.waitFor();
     return hover.innerText();
+  }
+
+  /** Empties the document. */
+  async clear() {
+    await this.press("Control+a");
+    await this.press("Delete");
   }
 
   /** The document as it is saved. */

@@ -124,9 +124,13 @@ class LlamaDecoder:
         self._embedding = weights.get("model.embed_tokens.weight")
         self.vocabulary_size = self._embedding.shape[0]
         self._norm = weights.get("model.norm.weight")
-        tied = config.get("tie_word_embeddings", False) or "lm_head.weight" not in weights
+        tied = config.get("tie_word_embeddings", False)
         self._head = self._embedding if tied else weights.get("lm_head.weight")
-        self._layers = [self._read_layer(weights, i) for i in range(self.layers)]
+        output_bias = bool(config.get("attention_bias")) and config["model_type"] == "llama"
+        biased = output_bias or config["model_type"] == "qwen2"
+        self._layers = [
+            self._read_layer(weights, i, biased, output_bias) for i in range(self.layers)
+        ]
         device = self._embedding.device
         exponents = torch.arange(0, self.head_size, 2, device=device).float() / self.head_size
         self._frequencies = 1.0 / (rope_theta(config) ** exponents)
@@ -145,11 +149,9 @@ class LlamaDecoder:
         )
 
     @staticmethod
-    def _read_layer(weights: Weights, i: int) -> _LlamaLayer:
+    def _read_layer(weights: Weights, i: int, biased: bool, output_bias: bool) -> _LlamaLayer:
         name = f"model.layers.{i}."
         queries = [f"{name}self_attn.{part}_proj" for part in "qkv"]
-        biased = f"{queries[0]}.bias" in weights
-        output_bias = f"{name}self_attn.o_proj.bias"
         return _LlamaLayer(
             attention_norm=weights.get(f"{name}input_layernorm.weight"),
             query_key_value=weights.stacked([f"{part}.weight" for part in queries]),
@@ -157,7 +159,7 @@ class LlamaDecoder:
                 weights.stacked([f"{part}.bias" for part in queries]) if biased else None
             ),
             output=weights.get(f"{name}self_attn.o_proj.weight"),
-            output_bias=weights.get(output_bias) if output_bias in weights else None,
+            output_bias=weights.get(f"{name}self_attn.o_proj.bias") if output_bias else None,
             mlp_norm=weights.get(f"{name}post_attention_layernorm.weight"),
             gate_up=weights.stacked([f"{name}mlp.{part}_proj.weight" for part in ("gate", "up")]),
             down=weights.get(f"{name}mlp.down_proj.weight"),
@@ -238,7 +240,7 @@ class Gpt2Decoder:
         self._positions = weights.get(f"{prefix}wpe.weight")
         self.vocabulary_size = self._tokens.shape[0]
         self._norm = _pair(weights, f"{prefix}ln_f")
-        tied = config.get("tie_word_embeddings", True) or "lm_head.weight" not in weights
+        tied = config.get("tie_word_embeddings", True)
         self._head = self._tokens if tied else weights.get("lm_head.weight")
         self._layers = [
             _Gpt2Layer(

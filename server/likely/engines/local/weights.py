@@ -5,7 +5,8 @@ dtype, shape and byte range per tensor, then the data).
 """
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -37,6 +38,10 @@ class Weights:
         for path in sorted(folder.glob("*.safetensors")):
             self._mapped.update(_map(path))
 
+    def __iter__(self) -> Iterator[tuple[str, Tensor]]:
+        """The names and tensors, as they are stored."""
+        return iter(self._mapped.items())
+
     def __contains__(self, name: str) -> bool:
         """Whether the model has a tensor of this name."""
         return name in self._mapped
@@ -62,6 +67,28 @@ class Weights:
         rows = sum(part.shape[0] for part in parts)
         whole = first.as_strided((rows, *first.shape[1:]), first.stride())
         return whole.to(device=self._device, dtype=self._dtype)
+
+
+def first_broken(
+    tensors: Iterable[tuple[str, Tensor]], seen: Callable[[int], None] = lambda _size: None
+) -> str | None:
+    """The name of the first tensor that holds NaN or infinity, None where all are numbers.
+
+    Reads everything once, as a first pass does; `seen` is told the bytes read after each tensor.
+    """
+    for name, tensor in tensors:
+        if tensor.is_floating_point() and tensor.numel() and not _all_finite(tensor):
+            return name
+        seen(tensor.numel() * tensor.element_size())
+    return None
+
+
+def _all_finite(tensor: Tensor) -> bool:
+    # One such value shows in the sum, which is the fastest where nothing must be widened; but
+    # a sum may also overflow.
+    if tensor.dtype in (torch.float32, torch.float64) and math.isfinite(tensor.sum().item()):
+        return True
+    return all(math.isfinite(end.item()) for end in tensor.aminmax())
 
 
 def _map(path: Path) -> dict[str, Tensor]:

@@ -19,7 +19,8 @@ from likely.models.reporting import ModelError, ModelUnavailableError
 from likely.text.escaping import line
 
 if TYPE_CHECKING:
-    from likely.lsp.served_model import ListedModel, Progress, ServedModel
+    from likely.engines.engine import Engine
+    from likely.lsp.suppliers import ListedModel, Progress
     from likely.prediction.context import DocumentStart
     from likely.settings import Settings
 
@@ -150,16 +151,16 @@ def predict(
         raise click.UsageError(f"TEXT is not UTF-8 at byte {error.start}.") from None
     from likely import next_tokens
 
-    language_model = next_tokens.loaded(**options)
-    if context_tokens is not None and context_tokens > language_model.max_tokens:
+    driver = next_tokens.loaded(**options)
+    if context_tokens is not None and context_tokens > driver.model.max_tokens:
         _note(
-            f"{language_model.name} sees at most {language_model.max_tokens:,} tokens, and not"
+            f"{driver.model.name} sees at most {driver.model.max_tokens:,} tokens, and not"
             f" the {context_tokens:,} of --context-tokens"
         )
     table = next_tokens.predict(
-        language_model,
+        driver,
         data,
-        min(k, len(language_model.vocabulary)),
+        min(k, len(driver.model.vocabulary)),
         mode=mode,
         document_start=document_start,
         context_tokens=context_tokens,
@@ -321,7 +322,7 @@ def serve(stdio: bool, address: str | None) -> None:
     if address is None:
         from likely.lsp.server import serve_stdio
 
-        serve_stdio(_load_model, _list_models)
+        serve_stdio(_load_engine, _list_models)
     if stdio:
         raise click.UsageError("choose one of --stdio and --tcp.")
     host, port = _host_and_port(address)
@@ -329,10 +330,10 @@ def serve(stdio: bool, address: str | None) -> None:
         click.echo(f"likely: whoever reaches {host}:{port} can read what is typed here", err=True)
     from likely.lsp.server import serve_tcp
 
-    serve_tcp(_load_model, _list_models, host, port)
+    serve_tcp(_load_engine, _list_models, host, port)
 
 
-def _load_model(settings: Settings, progress: Progress) -> ServedModel:
+def _load_engine(settings: Settings, progress: Progress) -> Engine:
     """Have the model of `settings`; everything heavy is imported here, in a thread."""
     from likely.engines.loading import load
     from likely.models.sources import locate

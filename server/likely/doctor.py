@@ -106,16 +106,17 @@ def _absent(model: str) -> Finding:
 
 
 def _trial(folder: Path, model: str, device: str, threads: int | None) -> Finding:
+    from likely.engines.engine import NOBODY
     from likely.engines.loading import load
 
     began = time.perf_counter()
-    language_model = load(folder, name=model, device=device, threads=threads)
+    engine = load(folder, name=model, device=device, threads=threads)
     loaded = time.perf_counter() - began
-    tokens = language_model.vocabulary.encode(_PHRASE)
+    tokens = engine.model.vocabulary.encode(_PHRASE)
     fastest = float("inf")
     for length in range(1, _TIMED_PASSES + 1):
         began = time.perf_counter()
         # Repeated tokens, so that no pass finds its answer already there.
-        language_model.log_probabilities([tokens * length + tokens[:1]])
+        engine.distributions([tokens * length + tokens[:1]], NOBODY)
         fastest = min(fastest, time.perf_counter() - began)
     return Finding("trial", f"loaded in {loaded:.1f} s, a short pass takes {1000 * fastest:.0f} ms")

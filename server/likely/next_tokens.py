@@ -8,15 +8,17 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, get_args, overload
 
 from likely import arguments
-from likely.prediction.cursor import CursorOptions, Mode, Prediction, predict_at_cursor
-from likely.prediction.distribution import Candidate, percent, standing_before
+from likely.prediction.candidates import Candidate, Prediction
+from likely.prediction.cursor import predict_at_cursor
+from likely.prediction.distribution import percent, standing_before
+from likely.prediction.options import CursorOptions, Mode
 from likely.prediction.window import MIN_CONTEXT_TOKENS, DocumentStart, TextBefore, whole_reach
 from likely.terminal import Row, TokenTable, plain_table, showing_progress
 from likely.text.escaping import line
 from likely.text.vocabulary import show
 
 if TYPE_CHECKING:
-    from likely.engines.loading import CausalLanguageModel
+    from likely.engines.engine import Driver
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 MAX_THREADS = 1024
@@ -162,7 +164,7 @@ class NextTokens(Sequence[Candidate]):
 
 
 def predict(
-    language_model: CausalLanguageModel,
+    driver: Driver,
     text: bytes,
     k: int,
     *,
@@ -179,9 +181,9 @@ def predict(
         # The textbook's list holds tokens as they are, half characters too.
         whole_characters=mode == "exact",
     )
-    before = _text_before(text, whole_reach(language_model, context_tokens))
-    prediction = predict_at_cursor(language_model, before, options)
-    return NextTokens(text, language_model.name, mode, prediction)
+    before = _text_before(text, whole_reach(driver.model, context_tokens))
+    prediction = driver.answer(predict_at_cursor(driver.model, before, options))
+    return NextTokens(text, driver.model.name, mode, prediction)
 
 
 def predict_checked(
@@ -208,7 +210,7 @@ def predict_checked(
         if context_tokens is None
         else arguments.whole_number("context_tokens", context_tokens, MIN_CONTEXT_TOKENS)
     )
-    language_model = loaded(
+    driver = loaded(
         arguments.path_or_name("model", model),
         device,
         None if threads is None else arguments.whole_number("threads", threads, 1, MAX_THREADS),
@@ -216,9 +218,9 @@ def predict_checked(
         arguments.truth("offline", offline),
     )
     return predict(
-        language_model,
+        driver,
         text,
-        arguments.whole_number("k", k, 1, len(language_model.vocabulary)),
+        arguments.whole_number("k", k, 1, len(driver.model.vocabulary)),
         mode=mode,
         document_start=document_start,
         context_tokens=window,
@@ -235,7 +237,7 @@ def _text_before(data: bytes, size: int) -> TextBefore:
 @lru_cache(maxsize=_MODELS_KEPT)
 def loaded(
     model: str, device: str, threads: int | None, revision: str | None, offline: bool
-) -> CausalLanguageModel:
+) -> Driver:
     """Load a model, or take it from an earlier call; progress is shown in the terminal.
 
     Raises `ModelError`.
@@ -245,6 +247,8 @@ def loaded(
     with showing_progress() as progress:
         folder = locate(model, revision=revision, offline=offline, progress=progress)
         # What is slow to import comes once the model is found.
+        from likely.engines.engine import Driver
         from likely.engines.loading import load
 
-        return load(folder, name=model, device=device, threads=threads, progress=progress)
+        engine = load(folder, name=model, device=device, threads=threads, progress=progress)
+        return Driver(engine)

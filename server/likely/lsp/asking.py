@@ -1,13 +1,13 @@
 """Settings and snapshots -> questions to prediction."""
 
 from likely.lsp.documents import Snapshot
-from likely.lsp.served_model import ServedModel
-from likely.prediction.cursor import CursorOptions
+from likely.prediction.options import CursorOptions
+from likely.prediction.question import LanguageModel
 from likely.prediction.window import TextBefore, steady_reach
 from likely.settings import Settings
 
 
-def bytes_needed(settings: Settings, model: ServedModel) -> int:
+def bytes_needed(settings: Settings, model: LanguageModel) -> int:
     """How many bytes before a cursor can matter."""
     return steady_reach(model, settings.context_tokens)
 

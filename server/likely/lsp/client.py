@@ -21,7 +21,10 @@ class Markup(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """The capabilities that matter here, each with what the protocol says of its absence."""
+    """The capabilities that matter here, each with what the protocol says of its absence.
+
+    `registers`: the methods that the server may register later.
+    """
 
     label_details: bool = False
     item_markdown: bool = False
@@ -30,11 +33,10 @@ class Client:
     keeps_indentation: bool = False
     preselects: bool = False
     commits: bool = False
-    registers_completion: bool = False
     hover_markdown: bool = False
     progress: bool = False
     configuration: bool = False
-    registers_configuration: bool = False
+    registers: frozenset[str] = frozenset()
     lays_out_tables: bool = False
 
     @property
@@ -85,10 +87,17 @@ def client_of(
         keeps_indentation=modes is not None and types.InsertTextMode.AsIs in modes.value_set,
         preselects=bool(item.preselect_support),
         commits=bool(item.commit_characters_support),
-        registers_completion=bool(completion.dynamic_registration),
         hover_markdown=types.MarkupKind.Markdown in (hover.content_format or ()),
         progress=bool(window.work_done_progress),
         configuration=bool(workspace.configuration),
-        registers_configuration=changes is not None and bool(changes.dynamic_registration),
+        registers=frozenset(
+            method
+            for method, capability in (
+                (types.TEXT_DOCUMENT_COMPLETION, completion),
+                (types.TEXT_DOCUMENT_HOVER, hover),
+                (types.WORKSPACE_DID_CHANGE_CONFIGURATION, changes),
+            )
+            if capability is not None and capability.dynamic_registration
+        ),
         lays_out_tables=lays_out_tables,
     )

@@ -32,7 +32,8 @@ class Snapshot:
 class Document:
     """An open document.
 
-    `edits` counts its changes; `place` is the byte offset that was last looked at.
+    `edits` counts its changes; `place` is the byte offset where
+    somebody types, as far as is known.
     """
 
     def __init__(self, text: str, encoding: PositionEncoding) -> None:
@@ -57,17 +58,16 @@ class Document:
     def snapshot(self, at: types.Position, reach: int) -> Snapshot:
         """What surrounds a position: at least `reach` bytes before it, where there are so many."""
         position = self._lines.clamp(Position(at.line, at.character))
-        self.place = self._lines.offset(position)
         return Snapshot(
             position=position,
-            offset=self.place,
+            offset=self._lines.offset(position),
             before=self._lines.before(position, reach),
             after=self._lines.after(position, AFTER),
             encoding=self._encoding,
         )
 
     def distance(self, at: types.Position) -> int:
-        """How many bytes a position is away from what was last looked at."""
+        """How many bytes a position is away from where somebody types."""
         return abs(self._lines.offset(Position(at.line, at.character)) - self.place)
 
     def beginning(self, size: int) -> bytes:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Protocol
 
-from likely.lsp.worker import Abandoned
 from likely.settings import Settings
 
 if TYPE_CHECKING:
-    from likely.lsp.served_model import LoadModel, ServedModel
+    from likely.engines.engine import Engine
+    from likely.lsp.suppliers import LoadEngine
+
+
+class _Abandoned(Exception):  # noqa: N818 - the end of stale work is no error
+    """Raised inside the loading of a model that nobody wants any more."""
 
 
 class Listener(Protocol):
@@ -19,7 +23,7 @@ class Listener(Protocol):
         """A step was reached; `fraction` from 0 to 1 where it is known."""
         ...
 
-    def loaded(self, wish: Settings, model: ServedModel) -> None:
+    def loaded(self, wish: Settings, engine: Engine) -> None:
         """The model is ready."""
         ...
 
@@ -31,7 +35,7 @@ class Listener(Protocol):
 class Loader:
     """One thread that loads one model after another."""
 
-    def __init__(self, load: LoadModel, listener: Listener) -> None:
+    def __init__(self, load: LoadEngine, listener: Listener) -> None:
         self._load = load
         self._listener = listener
         self._condition = threading.Condition()
@@ -70,14 +74,14 @@ class Loader:
     def _try(self, wish: Settings) -> None:
         def progress(message: str, fraction: float | None) -> None:
             if self._wish is not wish:
-                raise Abandoned
+                raise _Abandoned
             self._listener.progressed(wish, message, fraction)
 
         try:
-            model = self._load(wish, progress)
-        except Abandoned:
+            engine = self._load(wish, progress)
+        except _Abandoned:
             return
         except BaseException as error:  # whatever happens, the thread lives on
             self._listener.failed(wish, error)
         else:
-            self._listener.loaded(wish, model)
+            self._listener.loaded(wish, engine)

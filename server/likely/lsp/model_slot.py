@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -16,13 +17,15 @@ from pygls.lsp.server import LanguageServer
 from likely.lsp.loader import Loader
 from likely.lsp.progress import WorkDone
 from likely.lsp.protocol import STATUS
-from likely.lsp.worker import describe
+from likely.lsp.scheduler import describe
 from likely.settings import Settings
 from likely.text import escaping
 
 if TYPE_CHECKING:
-    from likely.lsp.served_model import LoadModel, ServedModel
-    from likely.prediction.predictor import Predictor
+    from likely.engines.engine import Driver, Engine
+    from likely.lsp.suppliers import LoadEngine
+    from likely.prediction.lookahead import Answers
+    from likely.prediction.question import LanguageModel
 
 REPORT_EVERY = 0.1
 """Seconds between two reports of one step: downloads report every block."""
@@ -47,19 +50,32 @@ def wish_of(settings: Settings) -> Wish:
     )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Running:
+    """A model that answers: its engine's driver, and the answers that are kept."""
+
+    driver: Driver
+    answers: Answers
+
+    @property
+    def model(self) -> LanguageModel:
+        """What is known of the model without running it."""
+        return self.driver.model
+
+
 class ModelSlot:
     """Holds the model and says how it fares; used in the event loop, told from a thread."""
 
     def __init__(
         self,
         server: LanguageServer,
-        load: LoadModel,
-        installed: Callable[[ServedModel], None],
+        load: LoadEngine,
+        installed: Callable[[], None],
         *,
         progress: bool,
         status: bool,
     ) -> None:
-        self.predictor: Predictor[ServedModel] | None = None
+        self.running: Running | None = None
         self._server = server
         self._installed = installed
         self._shows_progress = progress
@@ -119,9 +135,9 @@ class ModelSlot:
         self._last_report = (now, message)
         self._in_loop(lambda: self._progressed(wish, message, fraction))
 
-    def loaded(self, wish: Settings, model: ServedModel) -> None:
+    def loaded(self, wish: Settings, engine: Engine) -> None:
         """See `likely.lsp.loader.Listener`."""
-        self._in_loop(lambda: self._loaded_model(wish, model))
+        self._in_loop(lambda: self._loaded_engine(wish, engine))
 
     def failed(self, wish: Settings, error: BaseException) -> None:
         """See `likely.lsp.loader.Listener`."""
@@ -140,24 +156,25 @@ class ModelSlot:
             self._bar.report(message, percentage)
         self._show("loading", message, percentage)
 
-    def _loaded_model(self, wish: Settings, model: ServedModel) -> None:
+    def _loaded_engine(self, wish: Settings, engine: Engine) -> None:
         if wish is not self._wanted:
             return
-        from likely.prediction.predictor import Predictor
+        from likely.engines.engine import Driver
+        from likely.prediction.lookahead import Answers
 
-        self.predictor = Predictor(model)
+        self.running = Running(Driver(engine), Answers(engine.model))
         self._loaded = wish_of(wish)
         self._end_progress("ready")
         self._show("ready", "")
-        self._installed(model)
+        self._installed()
 
     def _failed(self, wish: Settings, error: BaseException) -> None:
         if wish is not self._wanted:
             return
         message = str(error).strip() or type(error).__name__
         _log.warning("loading failed: %s: %s", describe(error), escaping.line(message))
-        if self.predictor is not None:
-            message += f" ({self.predictor.model.name} stays in use)"
+        if self.running is not None:
+            message += f" ({self.running.model.name} stays in use)"
         self._end_progress("failed")
         self._show("error", message)
         # A client that is told the state shows it in its own way, with what can be done about it.

@@ -1,6 +1,6 @@
 """The wire: the library's protocol, with our documents and messages."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import attrs
@@ -40,8 +40,8 @@ _OUR_MESSAGES = {NEXT_TOKENS: NextTokensRequest, CURSOR_MOVED: CursorMovedNotifi
 class Protocol(LanguageServerProtocol):
     """The protocol of one connection."""
 
-    registers_completion = False
-    """Whether completion is registered later, with settings, and so not advertised at first."""
+    advertise: Callable[[types.ServerCapabilities], None]
+    """Puts what the features tell this client into the answer to `initialize`."""
 
     def use(self, workspace: Workspace) -> None:
         """Keep documents there instead of in the library's own mirror."""
@@ -51,10 +51,9 @@ class Protocol(LanguageServerProtocol):
     def lsp_initialize(
         self, params: types.InitializeParams
     ) -> Generator[Any, Any, types.InitializeResult]:
-        """See the library; what is registered dynamically must not be advertised as well."""
+        """See the library, which knows no features that depend on settings."""
         result = yield from super().lsp_initialize(params)
-        if self.registers_completion:
-            result.capabilities.completion_provider = None
+        self.advertise(result.capabilities)
         return result
 
     def get_message_type(  # type: ignore[override] # the library's has a cache around it

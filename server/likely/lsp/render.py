@@ -9,9 +9,9 @@ from rich.cells import cell_len
 
 from likely.lsp.client import Client, Markup
 from likely.lsp.documents import Snapshot
-from likely.prediction.covering import Method
-from likely.prediction.cursor import Prediction, Unit
-from likely.prediction.distribution import Candidate, percent, standing_before
+from likely.prediction.candidates import Candidate, Method, Prediction
+from likely.prediction.distribution import percent, standing_before
+from likely.prediction.options import Unit
 from likely.prediction.scoring import TokenReading
 from likely.text import escaping
 from likely.text.lines import units

@@ -145,9 +145,9 @@ class Scheduler:
                 self._running = None
                 if answered and not (self._foreground or self._closed):
                     self._condition.wait(IDLE_AFTER)
-                while not (self._closed or (job := self._next())):
+                while (job := self._next()) is None and not self._closed:
                     self._condition.wait()
-                if self._closed:
+                if job is None or self._closed:
                     return
                 self._running = job
             answered = job.kind is _Kind.FOREGROUND

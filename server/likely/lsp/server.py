@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, cast
 
 from lsprotocol import types
@@ -24,15 +24,16 @@ from likely.lsp.client import client_of
 from likely.lsp.configuration import Configuration
 from likely.lsp.documents import Documents
 from likely.lsp.model_slot import ModelSlot
-from likely.lsp.protocol import CURSOR_MOVED, MODELS, NEXT_TOKENS, Protocol
+from likely.lsp.protocol import CURSOR_MOVED, Protocol
+from likely.lsp.registration import FEATURES, Feature, Registrations, advertise
+from likely.lsp.scheduler import Scheduler, describe
 from likely.lsp.session import Session
-from likely.lsp.worker import Worker, describe
 from likely.text.lines import PositionEncoding
 
 if TYPE_CHECKING:
     from pygls.server import ServerErrors
 
-    from likely.lsp.served_model import ListModels, LoadModel, ServedModel
+    from likely.lsp.suppliers import ListModels, LoadEngine
 
 CONFIGURATION_GRACE = 1.0
 """Seconds to wait for the client's settings before a model is loaded by those at hand."""
@@ -55,7 +56,7 @@ class LikelyServer(LanguageServer):
 
     protocol: Protocol
 
-    def __init__(self, load_model: LoadModel, list_models: ListModels) -> None:
+    def __init__(self, load_engine: LoadEngine, list_models: ListModels) -> None:
         every_notebook = types.NotebookDocumentFilterWithNotebook(notebook="*")
         super().__init__(
             "likely",
@@ -64,15 +65,15 @@ class LikelyServer(LanguageServer):
             notebook_document_sync=types.NotebookDocumentSyncOptions([every_notebook]),
             protocol_cls=Protocol,
         )
-        self.load_model = load_model
-        self.list_models = list_models
+        self._load_engine = load_engine
+        self._list_models = list_models
         self.ended_in_order = False
-        self._worker = Worker()
+        self._scheduler = Scheduler()
         self._configuration: Configuration
         self._slot: ModelSlot
         self._session: Session | None = None
         self._latest_document = ""
-        self._registered: tuple[str, ...] | None = None
+        self._registrations: Registrations
         self._started = False
 
     @property
@@ -95,7 +96,7 @@ class LikelyServer(LanguageServer):
         self._configuration = Configuration(self, options, self._settings_changed)
         self._slot = ModelSlot(
             self,
-            self.load_model,
+            self._load_engine,
             self._installed,
             progress=client.progress,
             status=extras.get("likelyStatus") is True,
@@ -105,28 +106,19 @@ class LikelyServer(LanguageServer):
             documents,
             self._configuration,
             self._slot,
-            self._worker,
+            self._scheduler,
+            self._list_models,
             command if isinstance(command, str) else None,
         )
-        self.protocol.registers_completion = client.registers_completion
-        characters = list(self._configuration.settings.completion.trigger_characters)
-        # Without anything to resolve it must not be offered: Neovim 0.11 cannot send back an item
-        # whose data holds fractions.
-        self.protocol.fm.feature_options[types.TEXT_DOCUMENT_COMPLETION] = types.CompletionOptions(
-            trigger_characters=characters, resolve_provider=client.resolves_documentation
-        )
+        self._registrations = Registrations(self.protocol, client)
+        settings = self._configuration.settings
+        self.protocol.advertise = lambda told: advertise(told, client, settings)
 
     def begin(self) -> None:
         """Load the model, once the client had its chance to say which."""
         client = self.session.client
         self._configuration.show_corrections()
-        self._register_completion()
-        if client.registers_configuration:
-            self._register(
-                "likely.configuration",
-                types.WORKSPACE_DID_CHANGE_CONFIGURATION,
-                {"section": "likely"},
-            )
+        self._registrations.update(self._configuration.settings)
         if client.configuration:
             self._configuration.pull()
             asyncio.get_running_loop().call_later(CONFIGURATION_GRACE, self._start)
@@ -142,7 +134,7 @@ class LikelyServer(LanguageServer):
         """Prepare for typing in a document just opened."""
         self._latest_document = uri
         document = self.session.documents.find(uri)
-        if document is not None and self.session.predictor is not None:
+        if document is not None and self.session.running is not None:
             from likely.lsp.idle import prefill_beginning
 
             prefill_beginning(self.session, uri, document)
@@ -158,7 +150,7 @@ class LikelyServer(LanguageServer):
 
     def _prepare(self, uri: str, at: types.Position, least_distance: int) -> None:
         document = self.session.documents.find(uri)
-        if document is None or self.session.predictor is None:
+        if document is None or self.session.running is None:
             return
         if document.distance(at) >= least_distance:
             from likely.lsp.idle import prefill_before
@@ -167,7 +159,7 @@ class LikelyServer(LanguageServer):
 
     def close(self) -> bool:
         """Abandon all work; False where a thread is too deep in it to notice."""
-        ended = self._worker.close(CLOSING_TIME)
+        ended = self._scheduler.close(CLOSING_TIME)
         return (self._session is None or self._slot.close(CLOSING_TIME)) and ended
 
     def report_server_error(self, error: Exception, source: ServerErrors) -> None:
@@ -182,44 +174,16 @@ class LikelyServer(LanguageServer):
     def _settings_changed(self) -> None:
         # The first settings from the client: there is nothing more to wait for.
         self._started = True
-        self._register_completion()
+        self._registrations.update(self._configuration.settings)
         self._slot.want(self._configuration.settings)
 
-    def _installed(self, model: ServedModel) -> None:
-        model.poll = self._worker.poll
+    def _installed(self) -> None:
         self.opened(self._latest_document)
 
-    def _register_completion(self) -> None:
-        """Tell the client which characters ask for a list, and again when they change."""
-        characters = self._configuration.settings.completion.trigger_characters
-        if not self.session.client.registers_completion or characters == self._registered:
-            return
-        identifier = "likely.completion"
-        if self._registered is not None:
-            gone = types.Unregistration(identifier, types.TEXT_DOCUMENT_COMPLETION)
-            self.protocol.send_request(
-                types.CLIENT_UNREGISTER_CAPABILITY, types.UnregistrationParams([gone])
-            )
-        self._registered = characters
-        self._register(
-            identifier,
-            types.TEXT_DOCUMENT_COMPLETION,
-            types.CompletionRegistrationOptions(
-                trigger_characters=list(characters),
-                resolve_provider=self.session.client.resolves_documentation,
-            ),
-        )
 
-    def _register(self, identifier: str, method: str, options: Any) -> None:
-        registration = types.Registration(identifier, method, options)
-        self.protocol.send_request(
-            types.CLIENT_REGISTER_CAPABILITY, types.RegistrationParams([registration])
-        )
-
-
-def create_server(load_model: LoadModel, list_models: ListModels) -> LikelyServer:
-    """Make a server that is ready to be connected; `load_model` runs in a thread of its own."""
-    server = LikelyServer(load_model, list_models)
+def create_server(load_engine: LoadEngine, list_models: ListModels) -> LikelyServer:
+    """Make a server that is ready to be connected; `load_engine` runs in a thread of its own."""
+    server = LikelyServer(load_engine, list_models)
     _register_notifications(server)
     _register_requests(server)
     return server
@@ -261,38 +225,19 @@ def _register_notifications(server: LikelyServer) -> None:
 
 
 def _register_requests(server: LikelyServer) -> None:
-    @server.feature(types.TEXT_DOCUMENT_COMPLETION)
-    async def complete(params: types.CompletionParams) -> types.CompletionList:
-        from likely.lsp.completion import complete
-
-        return await complete(server.session, params)
-
-    @server.feature(types.COMPLETION_ITEM_RESOLVE)
-    def resolve(item: types.CompletionItem) -> types.CompletionItem:
-        from likely.lsp.completion import resolve
-
-        return resolve(server.session, item)
-
-    @server.feature(types.TEXT_DOCUMENT_HOVER)
-    async def hover(params: types.HoverParams) -> types.Hover | None:
-        from likely.lsp.hover import hover
-
-        return await hover(server.session, params)
-
-    @server.feature(NEXT_TOKENS)
-    async def next_tokens(params: types.TextDocumentPositionParams) -> dict[str, str]:
-        from likely.lsp.next_tokens import next_tokens
-
-        return await next_tokens(server.session, params)
-
-    @server.feature(MODELS)
-    async def models(_params: Any) -> dict[str, list[dict[str, object]]]:
-        listed = await asyncio.to_thread(server.list_models, server.session.settings)
-        names = ("name", "detail", "cached", "size")
-        return {"models": [{name: getattr(model, name) for name in names} for model in listed]}
+    for feature in FEATURES:
+        for method in feature.METHODS:
+            server.feature(method)(_handler(server, feature))
 
 
-def serve_stdio(load_model: LoadModel, list_models: ListModels) -> NoReturn:
+def _handler(server: LikelyServer, feature: Feature) -> Callable[[Any], Awaitable[Any]]:
+    async def handle(params: Any) -> Any:
+        return await feature.handle(server.session, params)
+
+    return handle
+
+
+def serve_stdio(load_engine: LoadEngine, list_models: ListModels) -> NoReturn:
     """Serve the client at standard input and output until it ends."""
     _log_to_stderr()
     if os.isatty(0):
@@ -301,15 +246,15 @@ def serve_stdio(load_model: LoadModel, list_models: ListModels) -> NoReturn:
         sys.stderr.write(_ON_A_TERMINAL)
         sys.stderr.flush()
     stdin, stdout = _keep_stdio()
-    server = create_server(load_model, list_models)
+    server = create_server(load_engine, list_models)
     server.start_io(stdin, stdout)
     _leave(server)
 
 
-def serve_tcp(load_model: LoadModel, list_models: ListModels, host: str, port: int) -> NoReturn:
+def serve_tcp(load_engine: LoadEngine, list_models: ListModels, host: str, port: int) -> NoReturn:
     """Serve one client that connects to an address until it ends."""
     _log_to_stderr()
-    server = create_server(load_model, list_models)
+    server = create_server(load_engine, list_models)
     try:
         asyncio.run(_serve_connection(server, host, port))
     except OSError as error:

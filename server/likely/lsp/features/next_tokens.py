@@ -2,41 +2,46 @@
 
 from lsprotocol import types
 
-from likely.lsp import asking, render
+from likely.lsp.client import Client
+from likely.lsp.protocol import NEXT_TOKENS
 from likely.lsp.session import Session
+from likely.settings import Settings
+
+METHODS = (NEXT_TOKENS,)
 
 
-async def next_tokens(session: Session, params: types.TextDocumentPositionParams) -> dict[str, str]:
+def options(_client: Client, _settings: Settings) -> None:
+    """Not a request of the protocol: clients know of it or do without."""
+
+
+async def handle(session: Session, params: types.TextDocumentPositionParams) -> dict[str, str]:
     """Make the table, under the settings of the completion list.
 
     `markdown`: the table, or what there is to say in its place; `model`: whose table it is, empty
     where it is none; `typed`: the part of a word before the cursor that its rows go on from.
     """
-    settings, predictor, markup = session.settings, session.predictor, session.client.markup
-    document = session.documents.find(params.text_document.uri)
+    from likely.lsp import asking, render
+
+    settings, markup = session.settings, session.client.markup
+    uri = params.text_document.uri
+    document = session.documents.find(uri)
     if document is None:
         return _message("Likely: this document is not open in the language server.")
-    if predictor is None:
+    running = session.running
+    if running is None:
         return _message(render.notice(session.notice(), markup).value)
-    model = predictor.model
 
-    snapshot = document.snapshot(params.position, asking.bytes_needed(settings, model))
+    snapshot = document.snapshot(params.position, asking.bytes_needed(settings, running.model))
     text, options = asking.text_before(snapshot), asking.options(settings)
 
-    uri = params.text_document.uri
-    prediction = await session.ask(
-        "nextTokens",
-        uri,
-        model,
-        lambda: predictor.predict(text, options),
-    )
+    prediction = await session.ask("nextTokens", uri, running.answers.predict(text, options))
     if prediction is None:
         return _message("")
 
-    answer = render.Answer(prediction, options.unit, model.name, model.vocabulary)
+    answer = render.Answer(prediction, options.unit, running.model.name, running.model.vocabulary)
     return {
         "markdown": render.next_tokens(answer, markup).value,
-        "model": model.name,
+        "model": running.model.name,
         "typed": render.word_before(prediction.fragment),
     }
 

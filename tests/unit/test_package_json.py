@@ -22,7 +22,7 @@ CLIENT_ONLY = {
     "server.python",
     "trace.server",
 }
-JSON_TYPES = {"characters": "array"}
+JSON_TYPES = {"characters": "array", "path": "string"}
 
 
 def test_the_names_are_the_servers_and_the_clients_own() -> None:

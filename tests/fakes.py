@@ -6,12 +6,14 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from likely.engines.engine import Work
 from likely.prediction.distribution import Dense
-from likely.prediction.question import Distribution, LanguageModel
+from likely.prediction.question import Distribution, LanguageModel, Passage, Scores
 from likely.text.vocabulary import TokenIds, Vocabulary
+from oracle import score_row_by_row
 
 Script = Mapping[str, Mapping[str, float]]
 
@@ -78,13 +80,22 @@ class ScriptedEngine:
         work.poll()
         return [self.row(prefix) for prefix in prefixes]
 
+    def scores(self, passage: Passage, work: Work) -> Scores:
+        self._during(self, work)
+        work.poll()
+        return score_row_by_row(passage, self.logs)
+
     def release(self, owner: Hashable) -> None:
         self.released.append(owner)
 
     def clear(self) -> None:
         self.asked.clear()
 
-    def row(self, prefix: TokenIds) -> Distribution:
+    def logs(self, prefix: TokenIds) -> NDArray[np.float32]:
+        """The natural-log probabilities after a prefix; shape (vocabulary size,)."""
+        return self.row(prefix).log_probabilities()
+
+    def row(self, prefix: TokenIds) -> Dense:
         text = self.model.vocabulary.decode(prefix).decode(errors="replace")
         known = [key for key in self._script if text.endswith(key) and bool(key) == bool(text)]
         key = max(known, key=len, default="(any other text)")

@@ -21,7 +21,12 @@ def allowed_text(setting: Setting) -> str:
         return ", ".join(f"`{choice}`" for choice in setting.choices)
     if setting.minimum is not None and setting.maximum is not None:
         return f"{setting.minimum:,} to {setting.maximum:,}"
-    kind = {"boolean": "`true`, `false`", "string": "text", "path": "text", "characters": "characters"}
+    kind = {
+        "boolean": "`true`, `false`",
+        "string": "text",
+        "path": "text",
+        "characters": "characters",
+    }
     return kind[setting.kind] + (" or `null`" if setting.nullable else "")
 
 

@@ -6,7 +6,6 @@ and how. Adding a family is adding a class here, with its property tests.
 """
 
 import unicodedata
-from collections.abc import Mapping
 from typing import Any
 
 from tokenizers import pre_tokenizers
@@ -131,9 +130,7 @@ class Qwen35(Llama3):
 _FAMILIES: tuple[type[Gpt2], ...] = (Gpt2, Llama3, Qwen2, Qwen35)
 
 
-def recognized(
-    description: Mapping[str, Any] | None, cut: pre_tokenizers.PreTokenizer
-) -> Gpt2 | None:
+def recognized(description: dict[str, Any] | None, cut: pre_tokenizers.PreTokenizer) -> Gpt2 | None:
     """The class of a `tokenizer.json`'s pre-tokenizer, None where its boundaries are not known."""
     *before, last = members(description)
     patterns = []
@@ -152,10 +149,10 @@ def recognized(
     return None if family is None else family(cut)
 
 
-def members(description: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+def members(description: dict[str, Any] | None) -> list[dict[str, Any]]:
     """The pre-tokenizers that a `tokenizer.json` applies one after another."""
     if description is None:
         return []
     if description["type"] == "Sequence":
         return list(description["pretokenizers"])
-    return [dict(description)]
+    return [description]

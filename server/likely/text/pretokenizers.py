@@ -133,13 +133,15 @@ _FAMILIES: tuple[type[Gpt2], ...] = (Gpt2, Llama3, Qwen2, Qwen35)
 def recognized(description: dict[str, Any] | None, cut: pre_tokenizers.PreTokenizer) -> Gpt2 | None:
     """The class of a `tokenizer.json`'s pre-tokenizer, None where its boundaries are not known."""
     *before, last = members(description)
-    patterns = []
+    patterns: list[str | None] = []
     for member in before:
         if member["type"] == "Digits":
             continue
         if member["type"] != "Split" or member.get("invert") or member["behavior"] != "Isolated":
             return None
-        patterns.append(member["pattern"].get("Regex"))
+        if "Regex" not in member["pattern"]:
+            return None
+        patterns.append(member["pattern"]["Regex"])
     if last["use_regex"]:
         patterns.append(None)
     if len(patterns) != 1:

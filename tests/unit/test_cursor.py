@@ -1,6 +1,7 @@
 """Candidates at a cursor, against exhaustive enumeration over all canonical encodings."""
 
 import math
+import statistics
 from collections import defaultdict
 from functools import cache
 from typing import Any
@@ -11,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from likely.engines.engine import Driver
+from likely.engines.engine import Driver, OpenQuestion
 from likely.prediction import covering, distribution
 from likely.prediction.candidates import Candidate, Prediction
 from likely.prediction.covering import (
@@ -24,6 +25,7 @@ from likely.prediction.covering import (
 from likely.prediction.cursor import cursor_candidates, predict_at_cursor
 from likely.prediction.distribution import most_likely, ranked_places
 from likely.prediction.options import CursorOptions, Mode
+from likely.prediction.question import Need
 from likely.prediction.window import Context, TextBefore
 from likely.text.fragments import MAX_FRAGMENT
 from likely.text.vocabulary import TokenIds, Vocabulary
@@ -151,9 +153,7 @@ class Enumeration:
 
 
 def ask(driver: Driver, text: str, options: CursorOptions) -> Prediction:
-    return driver.answer(
-        predict_at_cursor(driver.model, TextBefore(text.encode(), 0), options)
-    )
+    return driver.answer(predict_at_cursor(driver.model, TextBefore(text.encode(), 0), options))
 
 
 def log_base(style: Style, at: Covered) -> float:
@@ -307,13 +307,34 @@ def test_the_answer_does_not_depend_on_what_was_asked_before(
 
 
 def test_one_more_character_of_a_word_asks_for_few_rows() -> None:
-    asked = RandomEngine(vocabulary(GPT2_ALL))
+    """Of the readings of a word so far those that matter were asked for a character earlier."""
     options = CursorOptions(k=5, mode="exact", document_start="bos")
-    predict(asked, "This weekend I plan to", options)
-    for end in range(len("This weekend I plan to spend"), len("This weekend I plan to")):
-        asked.asked.clear()
-        predict(asked, "This weekend I plan to spend"[:end], options)
-        assert len({s for s in asked.asked if not asked.knows(s)}) <= 2
+    text = "This weekend I plan to"
+    numbers = []
+    for typed in (" spend the day", " plan to visit", " celebrate creation"):
+        known: set[TokenIds] = set()
+        for end in range(len(typed) + 1):
+            asked, made = asked_for(text + typed[:end], options)
+            if typed[:end][-2:].isalpha() and len(typed[:end]) > 1:
+                numbers.append(len(asked - known))
+                assert numbers[-1] <= len(made.fragment)
+            known |= asked
+    assert len(numbers) > 20
+    assert statistics.median(numbers) <= 1
+    assert statistics.mean(numbers) < 2
+
+
+def asked_for(text: str, options: CursorOptions) -> tuple[set[TokenIds], Prediction]:
+    """The prefixes that a prediction cannot do without, and the prediction."""
+    random = engine(GPT2_ALL)
+    before = TextBefore(text.encode(), 0)
+    question = OpenQuestion(predict_at_cursor(random.model, before, options))
+    asked: set[TokenIds] = set()
+    while not question.done:
+        assert isinstance(question.need, Need)
+        asked |= {*question.need.prefixes}
+        question.supply([random.row(prefix) for prefix in question.need.prefixes])
+    return asked, question.answer
 
 
 @pytest.mark.parametrize("text", ["", "This weekend I plan to", "漢"])

@@ -43,6 +43,7 @@ export function createClient(parts: ClientParts): LanguageClient {
     revealOutputChannelOn: RevealOutputChannelOn.Never,
     initializationOptions: () => ({
       likelyStatus: true,
+      markdownTables: true,
       suggestCommand: "likely.nextList",
       settings: vscode.workspace.getConfiguration().get("likely"),
     }),

@@ -262,7 +262,7 @@ def test_what_the_tokenizer_itself_puts_there_stands_there(document_start: Docum
     space = document_start == "space"
     assert context.head == (tokenizer.token_to_id("<s>"),)
     assert context.data == (b" The" if space else b"The")
-    assert before_text(model, context) == ("<s> and a space" if space else "<s>")
+    assert before_text(model.vocabulary, context) == ("<s> and a space" if space else "<s>")
     # The textbook's function: what the tokenizer makes of the text, but for its end.
     asked = tokenizer.encode("The").ids[:-1]
     if document_start == "none":
@@ -270,4 +270,4 @@ def test_what_the_tokenizer_itself_puts_there_stands_there(document_start: Docum
     assert stand_in(model, context) == context
     later = make_context(model, seen(PROSE * 4), 64, document_start)
     assert later.head == ()
-    assert before_text(model, later) is None
+    assert before_text(model.vocabulary, later) is None

@@ -14,7 +14,7 @@ import {
   ShowMessageNotification,
   type CompletionOptions,
 } from "vscode-languageclient/node";
-import { forMessage } from "./escape";
+import { forLabel, forMessage } from "./escape";
 import type { Source, Suggestions } from "./suggestions";
 
 export interface ClientParts {
@@ -43,6 +43,7 @@ export function createClient(parts: ClientParts): LanguageClient {
     revealOutputChannelOn: RevealOutputChannelOn.Never,
     initializationOptions: () => ({
       likelyStatus: true,
+      markdownTables: true,
       suggestCommand: "likely.nextList",
       settings: vscode.workspace.getConfiguration().get("likely"),
     }),
@@ -57,6 +58,12 @@ export function createClient(parts: ClientParts): LanguageClient {
         }
         const others = registrations.filter(({ method }) => method !== COMPLETION);
         if (others.length > 0) await next({ registrations: others }, CancellationToken.None);
+      },
+      handleWorkDoneProgress: (token, progress, next) => {
+        const escaped = { ...progress };
+        if ("title" in escaped) escaped.title = forLabel(escaped.title);
+        if (escaped.message !== undefined) escaped.message = forLabel(escaped.message);
+        next(token, escaped);
       },
       handleUnregisterCapability: async ({ unregisterations }, next) => {
         const others = unregisterations.filter(({ method }) => method !== COMPLETION);

@@ -165,6 +165,8 @@ async function write(name: string, value: unknown, inWorkspace = false): Promise
       ? vscode.ConfigurationTarget.Workspace
       : vscode.ConfigurationTarget.Global;
   await settings.update(name, value, target);
+  // After a click in the status bar its item has the focus, and a space typed on would press it.
+  await vscode.commands.executeCommand("workbench.action.focusActiveEditorGroup");
 }
 
 async function pick(choices: Choice[], options: vscode.QuickPickOptions): Promise<void> {

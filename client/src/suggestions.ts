@@ -81,6 +81,7 @@ export class Suggestions implements vscode.CompletionItemProvider, vscode.Dispos
     this.#source = source;
     this.#registered = "";
     this.#register();
+    if (source === undefined) void this.#keys.closed();
   }
 
   /** The list for the cursor, wanted by the user now: command `likely.suggest`. */

@@ -101,13 +101,16 @@ async def test_loading_is_shown_and_answers_are_empty_until_the_model_is_there()
         assert (last["state"], last["model"]) == ("ready", "slow-to-load")
 
 
-async def test_what_a_model_is_called_is_live_nowhere() -> None:
+@pytest.mark.parametrize("told", [True, False], ids=["told the status", "told by message"])
+async def test_what_a_model_is_called_is_live_nowhere(told: bool) -> None:
     hostile = "missing [Fix it](command:workbench.action.terminal.new) $(rocket)\n\n# <b>x</b>\x1b"
-    options = {"likelyStatus": True}
+    options = {"likelyStatus": told}
     async with connected(settings={"model": hostile}, options=options) as client:
         client.open(PHRASE)
-        await eventually(lambda: bool(client.messages))
-        await eventually(lambda: client.statuses[-1]["state"] == "error")
+        if told:
+            await eventually(lambda: any(s["state"] == "error" for s in client.statuses))
+        else:
+            await eventually(lambda: bool(client.messages))
         titles: list[str] = []
         for bar in client.progress_reports.values():
             steps: list[Any] = list(bar)

@@ -220,10 +220,15 @@ def test_a_long_text_is_answered_from_all_of_it(
     oracle: SmolLM,
     long: tuple[TokenIds, torch.Tensor],
 ) -> None:
-    ids, rows = long
-    ids = ids[:tokens]
-    text = b"".join(oracle.bytes_of[token] for token in ids).decode()
-    assert oracle.encode(text) == ids
+    everything, rows = long
+    # As many, or a few less where the text would be tokenized otherwise without what follows.
+    for count in range(tokens, tokens - 20, -1):
+        ids = everything[:count]
+        text = b"".join(oracle.bytes_of[token] for token in ids).decode(errors="replace")
+        if oracle.encode(text) == ids:
+            break
+    else:
+        pytest.fail("no place to cut the text")
     row = rows[len(ids) - 1]
     made = predict_at_cursor(model, whole(text), CursorOptions(k=20, whole_characters=False))
     assert made.context_tokens == len(ids)

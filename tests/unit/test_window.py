@@ -6,6 +6,7 @@ from typing import Literal
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, processors
 
 from likely.prediction.window import (
     Context,
@@ -18,7 +19,19 @@ from likely.prediction.window import (
     steady_reach,
     whole_reach,
 )
-from unit.tiny import CODE, PROSE, STYLES, WORLD, RandomEngine, Style, clippings, texts, vocabulary
+from likely.text.vocabulary import Vocabulary
+from unit.tiny import (
+    CODE,
+    PROSE,
+    STYLES,
+    WORLD,
+    RandomEngine,
+    Style,
+    clippings,
+    definition,
+    texts,
+    vocabulary,
+)
 
 GPT2_ALL, PREFIX_SPACE, NO_MERGES = STYLES[0], STYLES[1], STYLES[4]
 styles = st.sampled_from([GPT2_ALL, PREFIX_SPACE, NO_MERGES, STYLES[5], STYLES[8]])
@@ -231,3 +244,27 @@ def test_the_separator_stands_in_where_nothing_is() -> None:
     assert stand_in(model, nothing) == Context(SEPARATOR, b"", 0, False)
     there = make_context(model, seen(""), 64, "bos")
     assert stand_in(model, there) == there
+
+
+@pytest.mark.parametrize("document_start", ["auto", "none", "bos", "space"])
+def test_what_the_tokenizer_itself_puts_there_stands_there(document_start: DocumentStart) -> None:
+    tokenizer = Tokenizer.from_str(definition(GPT2_ALL))
+    begin = "<|endoftext|>"
+    tokenizer.add_special_tokens(["<s>"])
+    ends = [("<s>", tokenizer.token_to_id("<s>")), (begin, tokenizer.token_to_id(begin))]
+    tokenizer.post_processor = processors.TemplateProcessing(f"<s> $A {begin}", "$A $B", ends)
+    made = Vocabulary(tokenizer.to_str())
+    model = RandomEngine(made)
+    context = make_context(model, seen("The"), 64, document_start)
+    space = document_start == "space"
+    assert context.head == (tokenizer.token_to_id("<s>"),)
+    assert context.data == (b" The" if space else b"The")
+    assert before_text(model.vocabulary, context) == ("<s> and a space" if space else "<s>")
+    # The textbook's function: what the tokenizer makes of the text, but for its end.
+    asked = tokenizer.encode("The").ids[:-1]
+    if document_start == "none":
+        assert list(context.head + made.encode(context.data)) == asked
+    assert stand_in(model, context) == context
+    later = make_context(model, seen(PROSE * 4), 64, document_start)
+    assert later.head == ()
+    assert before_text(model.vocabulary, later) is None

@@ -46,9 +46,7 @@ def convert_gguf(gguf: Path, folder: Path, scratch: Path, shown: str, progress: 
     Raises `ModelError` where the file is corrupt, no causal language model, or of an
     architecture that transformers does not read from GGUF.
     """
-    with gguf.open("rb") as file:
-        if file.read(4) != b"GGUF":
-            raise ModelError(f"{gguf} is no GGUF file: get the file again, or name another")
+    read_metadata(gguf)  # what is wrong with it is said of the file as it was named
     # Transformers would take configuration and tokenizer files that lie beside it as the model's.
     alone = scratch / "gguf" / "model.gguf"
     alone.parent.mkdir()

@@ -50,7 +50,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             try:
                 return _Reader(data).entries()
-            except (struct.error, ValueError, KeyError) as error:
+            except (struct.error, ValueError, KeyError, RecursionError) as error:
                 raise ModelError(
                     f"{path} is truncated or corrupt ({error}): get the file again"
                 ) from error

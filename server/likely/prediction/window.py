@@ -213,7 +213,7 @@ def window_start(
     end = text.start + len(text.data)
     stride = _stride(most)
     settled = _character_start(text.data, max(0, end - end % stride - text.start))
-    room = most - stride - _SLACK
+    room = most - stride - min(_SLACK, 1 + most // 12)
     for per_token in (_NEAR, _FAR):
         low = _beginning(text, max(0, settled - per_token * most))
         tail = _Tail(vocabulary, text.data[low:settled], text.start + low)

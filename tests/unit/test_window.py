@@ -8,9 +8,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, processors
 
+from likely.prediction.options import DocumentStart
 from likely.prediction.window import (
     Context,
-    DocumentStart,
     TextBefore,
     before_text,
     make_context,
@@ -254,7 +254,7 @@ def test_what_the_tokenizer_itself_puts_there_stands_there(document_start: Docum
     ends = [("<s>", tokenizer.token_to_id("<s>")), (begin, tokenizer.token_to_id(begin))]
     tokenizer.post_processor = processors.TemplateProcessing(f"<s> $A {begin}", "$A $B", ends)
     made = Vocabulary(tokenizer.to_str())
-    model = RandomEngine(made)
+    model = RandomEngine(made).model
     context = make_context(model, seen("The"), 64, document_start)
     space = document_start == "space"
     assert context.head == (tokenizer.token_to_id("<s>"),)

@@ -9,9 +9,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from likely.prediction.distribution import score_token
+from likely.prediction.options import DocumentStart
 from likely.prediction.scoring import ScoredToken, TokenReading, read_token
 from likely.prediction.textbook import token_candidates
-from likely.prediction.window import DocumentStart, TextBefore, reading_reach
+from likely.prediction.window import TextBefore, reading_reach
 from unit.tiny import CODE, PROSE, STYLES, WORLD, RandomEngine, Style, answer, texts, vocabulary
 
 GPT2_ALL, PREFIX_SPACE = STYLES[0], STYLES[1]

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from likely.prediction.options import DocumentStart
 from likely.prediction.window import (
     Context,
-    DocumentStart,
     TextBefore,
     before_text,
     make_context,

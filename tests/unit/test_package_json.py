@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 import likely
-from likely.settings import SECTION, SPECIFICATION, Setting
+from likely.declaration import Setting
+from likely.settings import SECTION, SPECIFICATION
 
 ROOT = Path(__file__).parents[2]
 MANIFEST = json.loads((ROOT / "package.json").read_text("utf-8"))

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 from likely.cli import commands
-from likely.settings import SPECIFICATION, Setting
+from likely.declaration import Setting
+from likely.settings import SPECIFICATION
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -17,20 +17,25 @@ import argparse
 import json
 import math
 import random
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from likely.prediction.protocol import LanguageModel
 from rich.console import Console
 from rich.table import Table
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from asking import log_probability, logs_after
+from likely.engines.engine import Driver
 from likely.engines.loading import load
 from likely.models.sources import locate
 from likely.prediction.covering import cover_cursor, weigh_covers
 from likely.prediction.cursor import cursor_candidates
 from likely.prediction.distribution import most_likely
+from likely.prediction.question import LanguageModel
 from likely.prediction.window import Context, TextBefore, steady_context, steady_reach
 from likely.text.vocabulary import TokenIds
 
@@ -102,29 +107,24 @@ def truth_at(model: LanguageModel, context: Context, after: bytes) -> bytes:
     raise ValueError("the text ends at the cursor")
 
 
-def spelled(model: LanguageModel, before: TokenIds, data: bytes) -> float:
+def spelled(driver: Driver, before: TokenIds, data: bytes) -> float:
     """log P of the tokens of `data`, one after another."""
-    tokens = model.vocabulary.encode(data)
-    total = 0.0
-    for place, token in enumerate(tokens):
-        (row,) = model.log_probabilities([before + tokens[:place]])
-        total += float(row[token])
-    return total
+    return log_probability(driver, before, driver.model.vocabulary.encode(data))
 
 
-def raw(model: LanguageModel, context: Context, truth: bytes) -> Guess:
-    tokens = context.head + model.vocabulary.encode(context.data)
-    (row,) = model.log_probabilities([tokens])
-    found = [model.vocabulary.token_bytes(i) for i in most_likely(row, TOP)]
-    return Guess(found, spelled(model, tokens, truth))
+def raw(driver: Driver, context: Context, truth: bytes) -> Guess:
+    tokens = context.head + driver.model.vocabulary.encode(context.data)
+    row = logs_after(driver, tokens)
+    found = [driver.model.vocabulary.token_bytes(i) for i in most_likely(row, TOP)]
+    return Guess(found, spelled(driver, tokens, truth))
 
 
-def healed(model: LanguageModel, context: Context, truth: bytes) -> Guess:
-    vocabulary = model.vocabulary
+def healed(driver: Driver, context: Context, truth: bytes) -> Guess:
+    vocabulary = driver.model.vocabulary
     *base, last = context.head + vocabulary.encode(context.data)
     typed = vocabulary.token_bytes(last)
     before = tuple(base)
-    row, after = model.log_probabilities([before, (*before, last)])
+    row, after = logs_after(driver, before), logs_after(driver, (*before, last))
     ids = vocabulary.starting_with(typed)
     total = float(np.logaddexp.reduce(row[ids].astype(np.float64)))
     scored = {vocabulary.token_bytes(i)[len(typed) :]: float(row[i]) - total for i in ids.tolist()}
@@ -134,25 +134,22 @@ def healed(model: LanguageModel, context: Context, truth: bytes) -> Guess:
         data = vocabulary.token_bytes(i)
         together = boundary + float(after[i])
         scored[data] = float(np.logaddexp(scored.get(data, -math.inf), together))
-    apart = boundary + spelled(model, (*before, last), truth)
+    apart = boundary + spelled(driver, (*before, last), truth)
     best = sorted(scored, key=lambda data: -scored[data])[:TOP]
     return Guess(best, float(np.logaddexp(exact, apart)))
 
 
-def exact(model: LanguageModel, context: Context, truth: bytes) -> Guess:
-    covered = cover_cursor(model, context)
-    distribution = weigh_covers(model, covered)
-    found = cursor_candidates(model, covered, distribution, TOP)
-    whole = model.vocabulary.encode(context.data + truth)
+def exact(driver: Driver, context: Context, truth: bytes) -> Guess:
+    covered = cover_cursor(driver.model, context)
+    distribution = driver.answer(weigh_covers(covered))
+    found, _ = driver.answer(cursor_candidates(covered, distribution, TOP))
+    whole = driver.model.vocabulary.encode(context.data + truth)
     tokens = whole[len(covered.prefix) - len(covered.context.head) :]
-    total = 0.0
-    for place, token in enumerate(tokens):
-        (row,) = model.log_probabilities([covered.prefix + tokens[:place]])
-        total += float(row[token])
+    total = log_probability(driver, covered.prefix, tokens)
     return Guess([c.insertion for c in found], total - distribution.log_total)
 
 
-def tallies(model: LanguageModel, positions: int, seed: int) -> Iterator[tuple[str, str, Tally]]:
+def tallies(driver: Driver, positions: int, seed: int) -> Iterator[tuple[str, str, Tally]]:
     """Per kind of text and of place, the tally of each method."""
     chosen = random.Random(seed)
     for kind, text in texts().items():
@@ -163,13 +160,17 @@ def tallies(model: LanguageModel, positions: int, seed: int) -> Iterator[tuple[s
             total = Tally(by_method={method: Tally() for method in METHODS})
             for offset in wanted:
                 seen = text[:offset].encode()
-                data = seen[-steady_reach(model, CONTEXT_TOKENS) :].decode(errors="ignore").encode()
+                data = (
+                    seen[-steady_reach(driver.model, CONTEXT_TOKENS) :]
+                    .decode(errors="ignore")
+                    .encode()
+                )
                 before = TextBefore(data, len(seen) - len(data))
-                context = steady_context(model, before, CONTEXT_TOKENS, "auto")
-                truth = truth_at(model, context, text[offset : offset + 200].encode())
+                context = steady_context(driver.model, before, CONTEXT_TOKENS, "auto")
+                truth = truth_at(driver.model, context, text[offset : offset + 200].encode())
                 for method in METHODS:
                     guess = {"raw": raw, "healed": healed, "exact": exact}[method]
-                    total.by_method[method].add(guess(model, context, truth), truth)
+                    total.by_method[method].add(guess(driver, context, truth), truth)
             total.positions = len(wanted)
             yield kind, where, total
 
@@ -181,10 +182,10 @@ def main() -> None:
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    model = load(locate(arguments.model), name=arguments.model)
+    driver = Driver(load(locate(arguments.model), name=arguments.model))
     table = Table("text", "cursor", "positions", "method", "first", "top 10", "surprisal, bits")
     found = []
-    for kind, where, total in tallies(model, arguments.positions, arguments.seed):
+    for kind, where, total in tallies(driver, arguments.positions, arguments.seed):
         for method, tally in total.by_method.items():
             figures = tally.figures()
             found.append({"text": kind, "cursor": where, "method": method, **figures})

@@ -8,12 +8,13 @@ import argparse
 import time
 
 import psutil
-from likely.prediction.predictor import Predictor
 
 from likely.benchmark.texts import CODE, PROSE
+from likely.engines.engine import Driver
 from likely.engines.loading import load
 from likely.models.sources import locate
-from likely.prediction.cursor import CursorOptions
+from likely.prediction.lookahead import Answers
+from likely.prediction.options import CursorOptions
 from likely.prediction.window import TextBefore, reach
 
 SCRIPT = PROSE + CODE
@@ -25,15 +26,15 @@ def main() -> None:
     parser.add_argument("--keys", type=int, default=10_000)
     parser.add_argument("--model", default="smollm2-135m")
     arguments = parser.parse_args()
-    model = load(locate(arguments.model), name=arguments.model)
-    predictor = Predictor(model)
+    driver = Driver(load(locate(arguments.model), name=arguments.model))
+    answers = Answers(driver.model)
     text, began = b"", time.perf_counter()
     process, step = psutil.Process(), max(1, arguments.keys // 10)
     for key in range(arguments.keys):
         turn, place = divmod(key, len(SCRIPT))
         text += SCRIPT[place : place + 1].encode() if place else f"\n{turn}\n".encode()
         seen = text.decode()[-reach(768) :].encode()
-        predictor.predict(TextBefore(seen, len(text) - len(seen)), OPTIONS)
+        driver.answer(answers.predict(TextBefore(seen, len(text) - len(seen)), OPTIONS))
         if (key + 1) % step == 0:
             private = process.memory_full_info().uss / 1e6
             rate = (key + 1) / (time.perf_counter() - began)

@@ -1,12 +1,13 @@
 """Drivers: what they keep, what rides along, what is merged, resumed, interrupted, released."""
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 import pytest
 
 from fakes import ScriptedEngine
-from likely.engines.engine import NOBODY, Driver, Work
+from likely.engines.engine import NOBODY, Driver, Steps, Work
 from likely.engines.interruption import Interrupted
 from likely.prediction.question import (
     Distribution,
@@ -18,6 +19,8 @@ from likely.prediction.question import (
 )
 from likely.text.vocabulary import TokenIds
 from oracle import score_row_by_row
+
+T = TypeVar("T")
 
 MANY_ROWS = 1000
 
@@ -126,18 +129,20 @@ def test_a_question_that_needs_nothing_is_answered(driver: Driver, engine: Engin
 def test_a_passage_is_scored_by_the_engine(driver: Driver, engine: Engine) -> None:
     passage = Passage((5, 6, 7), 1, 2, np.zeros((0, len(engine.model.vocabulary)), np.float32))
     expected = score_row_by_row(passage, engine.logs)
-    for found in (driver.answer(scores_of(passage)), _returned(driver.steps(scores_of(passage)))):
+    for found in (driver.answer(scores_of(passage)), returned(driver.steps(scores_of(passage)))):
         assert np.array_equal(found.logprobs, expected.logprobs)
         assert np.array_equal(found.top_ids, expected.top_ids)
     assert driver.answer(scores_of(passage)).set_probabilities.shape == (3, 0)
 
 
-def _returned(steps: Iterator[None]) -> object:
+def returned(steps: Steps[T]) -> T:
+    """What the steps come to, once they are all taken."""
     while True:
         try:
             next(steps)
         except StopIteration as end:
-            return end.value
+            value: T = end.value
+            return value
 
 
 # Riders.

@@ -1,7 +1,7 @@
 """How good are raw, healed and exact at a cursor? `python tests/bench/accuracy.py`.
 
 Puts the cursor at random places of text that the model cannot have seen (this repository's own
-README and source) and asks each method what follows. The truth is what remains of the token
+documents and source) and asks each method what follows. The truth is what remains of the token
 that the cursor stands in, or the next token where it stands at a token's end, in the canonical
 tokenization of the whole text. Reported per method, inside words and at their ends:
 
@@ -22,15 +22,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from likely.prediction.protocol import LanguageModel
 from rich.console import Console
 from rich.table import Table
 
+from likely.engines.engine import Driver
 from likely.engines.loading import load
 from likely.models.sources import locate
 from likely.prediction.covering import cover_cursor, weigh_covers
 from likely.prediction.cursor import cursor_candidates
-from likely.prediction.distribution import most_likely
+from likely.prediction.question import Distribution, distributions_after
 from likely.prediction.window import Context, TextBefore, steady_context, steady_reach
 from likely.text.vocabulary import TokenIds
 
@@ -76,7 +76,8 @@ class Tally:
 def texts() -> dict[str, str]:
     """Held-out prose and code."""
     code = sorted((ROOT / "server").rglob("*.py"), key=lambda path: path.name)
-    prose = (ROOT / "README.md").read_text(encoding="utf-8").split("```")[::2]
+    documents = [ROOT / "README.md", *sorted((ROOT / "client").glob("*.md"))]
+    prose = "".join(path.read_text(encoding="utf-8") for path in documents).split("```")[::2]
     return {
         "prose": "".join(part for part in prose if "|" not in part[:200]),
         "code": "\n".join(path.read_text(encoding="utf-8") for path in code),
@@ -92,67 +93,76 @@ def places(text: str, *, inside: bool) -> list[int]:
     ]
 
 
-def truth_at(model: LanguageModel, context: Context, after: bytes) -> bytes:
+def truth_at(driver: Driver, context: Context, after: bytes) -> bytes:
     """What remains of the canonical token at the cursor."""
+    vocabulary = driver.model.vocabulary
     position, end = len(context.data), 0
-    for token in model.vocabulary.encode(context.data + after):
-        end += len(model.vocabulary.token_bytes(token))
+    for token in vocabulary.encode(context.data + after):
+        end += len(vocabulary.token_bytes(token))
         if end > position:
             return (context.data + after)[position:end]
     raise ValueError("the text ends at the cursor")
 
 
-def spelled(model: LanguageModel, before: TokenIds, data: bytes) -> float:
+def after(driver: Driver, *prefixes: TokenIds) -> Sequence[Distribution]:
+    """The distributions after prefixes."""
+    return driver.answer(distributions_after(prefixes))
+
+
+def spelled(driver: Driver, before: TokenIds, data: bytes) -> float:
     """log P of the tokens of `data`, one after another."""
-    tokens = model.vocabulary.encode(data)
-    total = 0.0
-    for place, token in enumerate(tokens):
-        (row,) = model.log_probabilities([before + tokens[:place]])
-        total += float(row[token])
-    return total
+    return along(driver, before, driver.model.vocabulary.encode(data))
 
 
-def raw(model: LanguageModel, context: Context, truth: bytes) -> Guess:
-    tokens = context.head + model.vocabulary.encode(context.data)
-    (row,) = model.log_probabilities([tokens])
-    found = [model.vocabulary.token_bytes(i) for i in most_likely(row, TOP)]
-    return Guess(found, spelled(model, tokens, truth))
+def along(driver: Driver, before: TokenIds, tokens: TokenIds) -> float:
+    """log P of tokens, one after another."""
+    rows = after(driver, *(before + tokens[:place] for place in range(len(tokens))))
+    return sum(row.log_probability(token) for row, token in zip(rows, tokens, strict=True))
 
 
-def healed(model: LanguageModel, context: Context, truth: bytes) -> Guess:
-    vocabulary = model.vocabulary
+def raw(driver: Driver, context: Context, truth: bytes) -> Guess:
+    vocabulary = driver.model.vocabulary
+    tokens = context.head + vocabulary.encode(context.data)
+    (row,) = after(driver, tokens)
+    found = [vocabulary.token_bytes(i) for i in row.top(TOP)]
+    return Guess(found, spelled(driver, tokens, truth))
+
+
+def healed(driver: Driver, context: Context, truth: bytes) -> Guess:
+    vocabulary = driver.model.vocabulary
     *base, last = context.head + vocabulary.encode(context.data)
     typed = vocabulary.token_bytes(last)
     before = tuple(base)
-    row, after = model.log_probabilities([before, (*before, last)])
+    row, next_row = after(driver, before, (*before, last))
     ids = vocabulary.starting_with(typed)
-    total = float(np.logaddexp.reduce(row[ids].astype(np.float64)))
-    scored = {vocabulary.token_bytes(i)[len(typed) :]: float(row[i]) - total for i in ids.tolist()}
+    logs = row.log_probabilities(ids).astype(np.float64)
+    logs -= np.logaddexp.reduce(logs)
+    scored = {
+        vocabulary.token_bytes(i)[len(typed) :]: float(log)
+        for i, log in zip(ids.tolist(), logs, strict=True)
+    }
     boundary = scored.pop(b"")
     exact = scored.get(truth, -math.inf)
-    for i in most_likely(after, TOP):
+    for i in next_row.top(TOP):
         data = vocabulary.token_bytes(i)
-        together = boundary + float(after[i])
+        together = boundary + next_row.log_probability(i)
         scored[data] = float(np.logaddexp(scored.get(data, -math.inf), together))
-    apart = boundary + spelled(model, (*before, last), truth)
+    apart = boundary + spelled(driver, (*before, last), truth)
     best = sorted(scored, key=lambda data: -scored[data])[:TOP]
     return Guess(best, float(np.logaddexp(exact, apart)))
 
 
-def exact(model: LanguageModel, context: Context, truth: bytes) -> Guess:
-    covered = cover_cursor(model, context)
-    distribution = weigh_covers(model, covered)
-    found = cursor_candidates(model, covered, distribution, TOP)
-    whole = model.vocabulary.encode(context.data + truth)
+def exact(driver: Driver, context: Context, truth: bytes) -> Guess:
+    covered = cover_cursor(driver.model, context)
+    distribution = driver.answer(weigh_covers(covered))
+    found, _ = driver.answer(cursor_candidates(covered, distribution, TOP))
+    whole = driver.model.vocabulary.encode(context.data + truth)
     tokens = whole[len(covered.prefix) - len(covered.context.head) :]
-    total = 0.0
-    for place, token in enumerate(tokens):
-        (row,) = model.log_probabilities([covered.prefix + tokens[:place]])
-        total += float(row[token])
+    total = along(driver, covered.prefix, tokens)
     return Guess([c.insertion for c in found], total - distribution.log_total)
 
 
-def tallies(model: LanguageModel, positions: int, seed: int) -> Iterator[tuple[str, str, Tally]]:
+def tallies(driver: Driver, positions: int, seed: int) -> Iterator[tuple[str, str, Tally]]:
     """Per kind of text and of place, the tally of each method."""
     chosen = random.Random(seed)
     for kind, text in texts().items():
@@ -163,13 +173,17 @@ def tallies(model: LanguageModel, positions: int, seed: int) -> Iterator[tuple[s
             total = Tally(by_method={method: Tally() for method in METHODS})
             for offset in wanted:
                 seen = text[:offset].encode()
-                data = seen[-steady_reach(model, CONTEXT_TOKENS) :].decode(errors="ignore").encode()
+                data = (
+                    seen[-steady_reach(driver.model, CONTEXT_TOKENS) :]
+                    .decode(errors="ignore")
+                    .encode()
+                )
                 before = TextBefore(data, len(seen) - len(data))
-                context = steady_context(model, before, CONTEXT_TOKENS, "auto")
-                truth = truth_at(model, context, text[offset : offset + 200].encode())
+                context = steady_context(driver.model, before, CONTEXT_TOKENS, "auto")
+                truth = truth_at(driver, context, text[offset : offset + 200].encode())
                 for method in METHODS:
                     guess = {"raw": raw, "healed": healed, "exact": exact}[method]
-                    total.by_method[method].add(guess(model, context, truth), truth)
+                    total.by_method[method].add(guess(driver, context, truth), truth)
             total.positions = len(wanted)
             yield kind, where, total
 
@@ -181,10 +195,10 @@ def main() -> None:
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    model = load(locate(arguments.model), name=arguments.model)
+    driver = Driver(load(locate(arguments.model), name=arguments.model))
     table = Table("text", "cursor", "positions", "method", "first", "top 10", "surprisal, bits")
     found = []
-    for kind, where, total in tallies(model, arguments.positions, arguments.seed):
+    for kind, where, total in tallies(driver, arguments.positions, arguments.seed):
         for method, tally in total.by_method.items():
             figures = tally.figures()
             found.append({"text": kind, "cursor": where, "method": method, **figures})

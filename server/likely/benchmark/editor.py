@@ -14,7 +14,6 @@ from pygls.protocol import JsonRPCProtocol
 from likely.models.reporting import ModelUnavailableError
 
 SERVER = (sys.executable, "-m", "likely", "serve")
-
 DOCUMENT = {"uri": "file:///bench.txt", "languageId": "plaintext", "version": 1}
 
 
@@ -58,6 +57,7 @@ class Editor(JsonRPCClient):
     async def __aenter__(self) -> Self:
         """Start the server and wait until it has loaded its model."""
         loaded = self._loaded = asyncio.get_running_loop().create_future()
+        loaded.add_done_callback(lambda it: it.cancelled() or it.exception())  # else it is logged
 
         @self.feature("likely/status")  # type: ignore[untyped-decorator]
         def told(status: Any) -> None:
@@ -72,6 +72,7 @@ class Editor(JsonRPCClient):
         self.process = self._server
         try:
             await self.ask("initialize", self._about)
+            self.initialized = time.perf_counter()
             self.protocol.notify("initialized", {})
             await loaded
         except BaseException:

@@ -8,9 +8,7 @@ from importlib.resources import files
 
 import numpy as np
 
-FELT = 20.0
-"""Milliseconds after which a list is felt to come late."""
-
+FELT = 20.0  # milliseconds after which a list is felt to come late
 _BEGINNINGS = {"prose": 1150, "code": 900}
 
 
@@ -46,9 +44,8 @@ async def play(
 ) -> list[float]:
     """Type after a text, one key after another; returns the seconds from each to its list.
 
-    `press` takes the text before the cursor and what is inserted. Who types does not run ahead
-    of a list that takes longer than the interval: it delays the next key and counts once. With
-    an interval of 0 each key follows upon the list before.
+    `press` takes the text before the cursor and what is inserted. A list that takes longer than
+    the interval delays the next key and counts once; at 0 each key follows upon the list before.
     """
     times = []
     due = time.perf_counter()

@@ -24,7 +24,7 @@ async def test_an_editor_opens_types_and_ends_its_server() -> None:
     ("command", "model", "message"),
     [
         (FAKE_SERVER, "missing", "there is no model missing"),
-        ((sys.executable, "-c", "pass"), "fake", "ended|cannot answer"),
+        ((sys.executable, "-c", "pass"), "fake", "run `likely doctor`"),
     ],
 )
 async def test_a_server_that_cannot_answer_says_why(

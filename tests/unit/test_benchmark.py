@@ -110,7 +110,8 @@ def test_in_a_burst_each_key_follows_upon_the_list_before(clock: Clock) -> None:
 
 def test_percentiles_and_the_share_of_late_lists() -> None:
     found = latency([0.001, 0.003, 0.02, 0.1])
-    assert (found.count, found.max, found.late) == (4, pytest.approx(100), 0.25)
+    assert (found.count, found.late) == (4, 0.25)
+    assert found.max == pytest.approx(100)
     assert found.p50 == pytest.approx(11.5)
     assert found.p95 == pytest.approx(88)
 

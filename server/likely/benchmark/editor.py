@@ -95,16 +95,16 @@ class Editor(JsonRPCClient):
     async def server_exit(self, server: asyncio.subprocess.Process) -> None:  # noqa: ARG002
         """See the library."""
         if not self._loaded.done():
-            self._loaded.set_exception(ServerError("the language server ended too early"))
+            self._loaded.set_exception(ServerError("the server ended early: run `likely doctor`"))
 
     async def ask(self, method: str, params: object) -> Any:
         """Send a request and wait for its result."""
         if self.process.returncode is not None:
-            raise ServerError("the language server ended: run `likely doctor`")
+            raise ServerError("the server ended: run `likely doctor`")
         try:
             return await self.protocol.send_request_async(method, params)
         except Exception as error:
-            raise ServerError(f"the language server cannot answer ({error})") from error
+            raise ServerError(f"the server cannot answer ({error}): run `likely doctor`") from error
 
     async def open(self, text: str) -> list[Any]:
         """Open the document and ask for a list at its end."""
@@ -124,5 +124,5 @@ class Editor(JsonRPCClient):
         at = {"textDocument": DOCUMENT, "position": place}
         items: list[Any] = (await self.ask("textDocument/completion", at))["items"]
         if not items:
-            raise ServerError("the language server proposed nothing")
+            raise ServerError("the server proposed nothing: run `likely doctor`")
         return items

@@ -159,7 +159,7 @@ def test_each_text_is_typed_in_a_fresh_server(clock: Clock) -> None:
 
 
 class CountingEngine:
-    """Notes which prefixes are asked about and when everything is forgotten."""
+    """Notes how many tokens of each prefix were not seen before."""
 
     def __init__(self) -> None:
         from fakes import ScriptedEngine
@@ -167,9 +167,6 @@ class CountingEngine:
         self.model = ScriptedEngine().model
         self.kept: set[tuple[int, ...]] = set()
         self.lacking: list[int] = []
-
-    def clear(self) -> None:
-        self.kept.clear()
 
     def distributions(self, prefixes: Sequence[tuple[int, ...]], work: object) -> None:
         (prefix,) = prefixes

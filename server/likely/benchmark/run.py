@@ -1,168 +1,110 @@
-"""One run of the benchmark."""
+"""One run of `likely bench`, and its table."""
 
-from collections.abc import Collection, Mapping
-from contextlib import ExitStack
+import asyncio
+import random
+import statistics
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
+from itertools import product
 
-from likely.benchmark import MEASUREMENTS
-from likely.benchmark.accepting import measure_accepting
-from likely.benchmark.contenders import Likely, Notebook
-from likely.benchmark.documents import KEYS, DocumentLengths, measure_documents
-from likely.benchmark.environment import describe
-from likely.benchmark.figures import (
-    DISTILGPT2_SHAPE,
-    LIKELY_BURST,
-    LIKELY_RHYTHM,
-    LLAMA_BURST,
-    LLAMA_RHYTHM,
-    MODEL,
-    NOTEBOOK,
-    Figures,
-)
-from likely.benchmark.hovering import measure_hovering
-from likely.benchmark.keystrokes import Played, Player, play_all
-from likely.benchmark.llama import LlamaCpp, LlamaUnavailableError, find_gguf
-from likely.benchmark.memory import TwoServers, memory_of, use
-from likely.benchmark.passes import Passes, measure_distilgpt2, measure_passes
-from likely.benchmark.plain_transformers import PlainTransformers
-from likely.benchmark.server_process import ServerProcess
-from likely.benchmark.start import TIMES, measure_start
-from likely.benchmark.traces import Trace, make_traces
-from likely.engines.local.machine import memory_bandwidth
+from rich.console import Console
+from rich.table import Table
+
+from likely.benchmark.editor import Editor
+from likely.benchmark.keystrokes import FELT, Latency, beginning_and_rest, latency, play
+from likely.engines.engine import NOBODY, Engine
 from likely.models.reporting import Progress
-from likely.models.sources import locate
+from likely.models.weights_file import bytes_per_pass
 
-INTERVAL = 0.1
-"""Seconds between the keystrokes of somebody who types fast."""
-_NOTEBOOK_EVERY = 10
+RHYTHMS = {"10 keys/s": 0.1, "burst": 0.0}  # seconds between keys
+PREFIX = 256  # tokens, at a warm prefix
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What to measure, and how often; `keys` are shared by the traces."""
+class Figures:
+    """One run. `typing` is by text and rhythm; `first_list`: seconds from a server's start.
 
-    model: str
-    threads: int
-    keys: int
-    only: Collection[str] = MEASUREMENTS
-    starts: int = TIMES
+    In milliseconds: `row`, one token at a warm prefix; its `floor`, bytes of weights /
+    `bandwidth` (bytes per second); `prefill`, `PREFIX` tokens at once.
+    """
+
+    machine: dict[str, str]
+    typing: dict[str, Latency]
+    first_list: float
+    row: float
+    floor: float
+    bandwidth: float
+    prefill: float
 
 
-def run(plan: Plan, progress: Progress) -> Figures:
+def run(model: str, threads: int | None, keys: int, progress: Progress) -> Figures:
     """Measure. Raises ModelError."""
-    environment = describe(plan.model, plan.threads)
-    with ExitStack() as stack:
-        scratch = Path(stack.enter_context(TemporaryDirectory(prefix="likely-bench-")))
-        folder = locate(plan.model, progress=progress)
-        cast = _Cast(plan, folder, scratch, progress)
-        # Servers first: nothing of this process should share the model with them.
-        settings = {
-            "model": plan.model,
-            "device": "cpu",
-            "threads": plan.threads,
-            "lookAhead": False,
-        }
-        start = measure_start(settings, plan.starts, progress) if "start" in plan.only else None
-        memory, documents = _two_servers(plan, settings, progress)
-        typing = _type(cast, plan, progress) if "typing" in plan.only else None
-        bandwidth = passes = None
-        if "passes" in plan.only:
-            progress("Measuring passes", None)
-            bandwidth = memory_bandwidth(plan.threads)
-            passes = _passes(cast, scratch, plan.threads, bandwidth)
-        accepting = hovering = None
-        if "accepting" in plan.only:
-            accepting = measure_accepting(cast.likely, cast.traces, progress)
-        if "hovering" in plan.only:
-            hovering = measure_hovering(cast.likely, cast.traces, progress)
-        return Figures(
-            environment=environment,
-            llama_cpp=cast.llama if (typing or passes) and isinstance(cast.llama, str) else None,
-            start=start,
-            memory=memory,
-            documents=documents,
-            typing=typing,
-            bandwidth=bandwidth,
-            passes=passes,
-            accepting=accepting,
-            hovering=hovering,
-        )
+    from likely.engines.loading import load
+    from likely.engines.local.machine import describe, memory_bandwidth
+    from likely.models.sources import locate
+
+    folder = locate(model, progress=progress)
+    machine = {"model": model, **dict(describe())}
+    settings = {"model": model, "device": "cpu", "threads": threads or 0}
+    typed, first_list = asyncio.run(type_all(lambda: Editor(settings), keys, progress))
+    progress("Measuring passes", None)
+    row, prefill = passes(load(folder, name=model, device="cpu", threads=threads))
+    floor = 1000 * bytes_per_pass(folder) / (bandwidth := memory_bandwidth())
+    return Figures(machine, typed, first_list, row, floor, bandwidth, prefill)
 
 
-class _Cast:
-    """Those who take part, each loaded when it is first needed."""
+async def type_all(
+    editor: Callable[[], Editor], keys: int, progress: Progress
+) -> tuple[dict[str, Latency], float]:
+    """Latencies by text and rhythm; the median of the seconds from a start to the first list.
 
-    def __init__(self, plan: Plan, folder: Path, scratch: Path, progress: Progress) -> None:
-        self._plan = plan
-        self.folder = folder
-        self._scratch = scratch
-        self._progress = progress
-
-    @cached_property
-    def likely(self) -> Likely:
-        self._progress(f"Loading {self._plan.model}", None)
-        return Likely(self.folder, self._plan.model, self._plan.threads)
-
-    @cached_property
-    def plain(self) -> PlainTransformers:
-        self._progress(f"Loading {self._plan.model} with transformers", None)
-        return PlainTransformers(self.folder)
-
-    @cached_property
-    def traces(self) -> tuple[Trace, ...]:
-        return make_traces(max(1, self._plan.keys // 5))
-
-    @cached_property
-    def llama(self) -> LlamaCpp | str:
-        """llama.cpp, or why it takes no part."""
-        self._progress("Loading llama.cpp", None)
-        try:
-            gguf = find_gguf(self._plan.model, self._scratch, self._progress)
-            return LlamaCpp(gguf, self._plan.threads)
-        except LlamaUnavailableError as error:
-            return str(error)
+    Each is typed in a fresh server: what a server has seen costs it nothing.
+    """
+    typed, first_lists = {}, []
+    for number, (text, rhythm) in enumerate(product(("prose", "code"), RHYTHMS)):
+        progress("Typing", number / (2 * len(RHYTHMS)))
+        beginning, rest = beginning_and_rest(text)
+        async with editor() as server:
+            await server.open(beginning)
+            first_lists.append(time.perf_counter() - server.started)
+            times = await play(server.press, beginning, rest[:keys], RHYTHMS[rhythm])
+        typed[f"{text}, {rhythm}"] = latency(times)
+    return typed, statistics.median(first_lists)
 
 
-def _two_servers(
-    plan: Plan, settings: Mapping[str, Any], progress: Progress
-) -> tuple[TwoServers | None, DocumentLengths | None]:
-    """What is measured with two servers side by side."""
-    memory = documents = None
-    if not {"memory", "documents"} & set(plan.only):
-        return memory, documents
-    progress("Starting two servers", None)
-    with ServerProcess(settings) as first:
-        use(first)
-        alone = memory_of(first)
-        with ServerProcess(settings) as second:
-            use(second)
-            if "memory" in plan.only:
-                memory = TwoServers(alone, memory_of(first), memory_of(second))
-            if "documents" in plan.only:
-                documents = measure_documents(first, second, min(KEYS, plan.keys), progress)
-    return memory, documents
+def passes(engine: Engine) -> tuple[float, float]:
+    """Medians of one token at a warm prefix and of a prefill, of random tokens."""
+    chance = random.Random(1)  # noqa: S311 - no secrets here
+    ids, length = range(len(engine.model.vocabulary)), min(PREFIX, engine.model.max_tokens - 2)
+    rows, prefills = [], []
+    for _ in range(4):
+        prefix = tuple(chance.choices(ids, k=length))
+        prefills.append(pass_time(engine, prefix))
+        rows += [pass_time(engine, (*prefix, token)) for token in chance.sample(ids, 8)]
+    return statistics.median(rows), statistics.median(prefills)
 
 
-def _type(cast: _Cast, plan: Plan, progress: Progress) -> dict[str, Played]:
-    progress(f"Loading {plan.model} again", None)
-    rhythm = Likely(cast.folder, plan.model, plan.threads)
-    players = [Player(LIKELY_RHYTHM, rhythm, INTERVAL), Player(LIKELY_BURST, cast.likely, 0)]
-    if isinstance(cast.llama, LlamaCpp):
-        players += [
-            Player(LLAMA_RHYTHM, cast.llama, INTERVAL),
-            Player(LLAMA_BURST, LlamaCpp(cast.llama.gguf, plan.threads), 0),
-        ]
-    players.append(Player(NOTEBOOK, Notebook(cast.plain), 0, every=_NOTEBOOK_EVERY))
-    return play_all(players, cast.traces, progress)
+def pass_time(engine: Engine, *prefixes: tuple[int, ...]) -> float:
+    """How many milliseconds one pass takes."""
+    began = time.perf_counter()
+    engine.distributions(prefixes, NOBODY)
+    return 1000 * (time.perf_counter() - began)
 
 
-def _passes(cast: _Cast, scratch: Path, threads: int, bandwidth: float) -> dict[str, Passes]:
-    llama = cast.llama if isinstance(cast.llama, LlamaCpp) else None
-    return {
-        MODEL: measure_passes(cast.folder, cast.likely.model, cast.plain, llama, bandwidth),
-        DISTILGPT2_SHAPE: measure_distilgpt2(scratch, threads, bandwidth),
-    }
+def print_figures(figures: Figures, console: Console) -> None:
+    """Print what was measured, for a terminal of 80 columns."""
+    figures_of = ("p50", "p95", "max", f"over {FELT:.0f} ms")
+    table = Table("from a key to its list, ms", *figures_of, box=None, pad_edge=False)
+    for what, times in figures.typing.items():
+        milliseconds = (f"{value:.1f}" for value in (times.p50, times.p95, times.max))
+        table.add_row(what, *milliseconds, f"{times.late:.0%}")
+    console.print(table)
+    console.print(
+        f"\none token after {PREFIX} that are kept: {figures.row:.1f} ms"
+        f"\nits floor, reading the weights: {figures.floor:.1f} ms"
+        f" ({figures.bandwidth / 1e9:.1f} GB/s)"
+        f"\n{PREFIX} tokens at once: {figures.prefill:.0f} ms"
+        f"\nfrom a server's start to its first list: {figures.first_list:.1f} s\n"
+    )
+    console.print(" · ".join(figures.machine.values()), style="dim", markup=False)

@@ -27,6 +27,9 @@ _DTYPES = {"float32": "F32", "float16": "F16", "int64": "I64", "int32": "I32", "
 # Matrices that multiply the same input stand side by side, so that a memory map of the file
 # holds them as one matrix that needs no copy.
 _NEIGHBOURS = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
+_EMBEDDING = re.compile(r"\b(embed_tokens|wte|wpe|embed_in|word_embeddings)\.weight$")
+_HEAD = re.compile(r"\b(lm_head|embed_out)\.weight$")
+_NO_WEIGHT = re.compile(r"\b(attn\.bias|masked_bias|inv_freq)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,3 +126,22 @@ def _truncated(path: Path, size: int, promised: int) -> str:
         f"{path} is truncated: {size:,} bytes where its header promises {promised:,}; "
         "get the file again"
     )
+
+
+def bytes_per_pass(folder: Path) -> int:
+    """How many bytes of float32 weights one token's pass reads, its logits included.
+
+    Of an embedding only one line is read, unless it is the head as well.
+    """
+    layers = head = embedding = 0
+    for path in folder.glob("*.safetensors"):
+        for name, entry in read_header(path).tensors.items():
+            size = 4 * math.prod(entry["shape"])
+            if _HEAD.search(name):
+                head = size
+            elif _EMBEDDING.search(name):
+                embedding = max(embedding, size)
+            elif not _NO_WEIGHT.search(name):
+                layers += size
+    tied = json.loads((folder / "config.json").read_bytes()).get("tie_word_embeddings", False)
+    return layers + (head if head and not tied else embedding)

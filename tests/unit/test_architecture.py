@@ -56,12 +56,11 @@ PARTS = {
         ("text", "prediction", "engines", "models", "terminal"),
     ),
     "terminal": Part(("terminal.py",), ("text", "models"), ("click", "rich")),
-    "doctor": Part(("doctor.py",), ("package", "engines", "models")),
     "cli": Part(
-        ("cli.py",),
+        ("cli/",),
         (
             *("package", "text", "prediction", "engines", "models", "settings", "lsp"),
-            *("next_tokens", "terminal", "doctor", "benchmark"),
+            *("next_tokens", "terminal", "benchmark"),
         ),
     ),
     "benchmark": Part(
@@ -172,7 +171,7 @@ def test_every_rule_is_about_something(rules: tuple[str, ...]) -> None:
         ("lsp/session.py", "likely.engines.engine.Work", True),
         ("lsp/session.py", "likely.engines.loading.load", False),
         ("lsp/session.py", "click", False),
-        ("cli.py", "pygls.server", False),
+        ("cli/serve.py", "pygls.server", False),
         ("text/lines.py", "likely.settings", False),
         ("text/lines.py", "likely.__version__", False),
         ("text/lines.py", "bisect.bisect_right", True),

@@ -54,11 +54,11 @@ def test_a_snapshot_holds_no_more_than_is_needed() -> None:
     assert found.offset == 5_000
 
 
-def test_places_are_measured_from_what_was_looked_at_last() -> None:
+def test_places_are_measured_from_where_somebody_types() -> None:
     document = Document("x" * 99 + "\n" + "y" * 400, "utf-16")
     assert document.distance(types.Position(0, 99)) == 99
     assert document.distance(types.Position(1, 399)) == 499
-    document.snapshot(types.Position(1, 390), 10)
+    document.place = document.snapshot(types.Position(1, 390), 10).offset
     assert document.distance(types.Position(1, 399)) == 9
     assert document.distance(types.Position(0, 0)) == 490
 

@@ -130,7 +130,7 @@ export class Suggestions implements vscode.CompletionItemProvider, vscode.Dispos
       return isSilence ? nothing(document, position) : undefined;
     }
     this.#latest = { document, position, version: document.version };
-    await this.#keys.asked(expected?.cause === "asked");
+    await this.#keys.requested(expected?.cause === "asked");
     const list = expected?.list ?? (await source.complete(document, position, context, token));
     if (token.isCancellationRequested) return undefined;
     if (list === undefined || list.items.length === 0) {

@@ -196,7 +196,6 @@ export async function typeLikeAPerson(bench, text, { asking = false, seed = 1 } 
       await bench.press("Backspace");
     }
     if (asking && next === "\n" && chance() < 0.4) {
-      await bench.press("Escape");
       await bench.press("Alt+/");
       if (await opened(bench)) seen.lists++;
       await bench.type(character);

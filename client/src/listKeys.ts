@@ -1,8 +1,9 @@
 /**
- * What keys mean while a list of ours is open: two context keys for the key bindings in package.json.
+ * What keys mean while a list of ours is open: context keys for the key bindings in package.json.
  *
  * `likely.listOpen`: the focused candidate is ours, so that Enter and the arrows belong to the text.
- * `likely.listEntered`: the user went into the list or asked for it; VS Code's own keys apply.
+ * `likely.listAsked`: the user asked for it, and the arrows go into it.
+ * `likely.listEntered`: the user went into the list; VS Code's own keys apply.
  *
  * Nobody says when a list closes, and an answer that is overtaken leaves the one before it open. So
  * the keys stay ours a little longer than the list may; without a list they mean nothing.
@@ -19,22 +20,27 @@ const NEXT_GRACE = 400;
 /** Milliseconds after which a list that is asked for without us has replaced ours. */
 const REPLACED_GRACE = 100;
 
+type Key = "likely.listOpen" | "likely.listAsked" | "likely.listEntered";
+
 export class ListKeys {
-  #open = false;
-  #entered = false;
+  readonly #values: Record<Key, boolean> = {
+    "likely.listOpen": false,
+    "likely.listAsked": false,
+    "likely.listEntered": false,
+  };
   /** Whether the focus is on a candidate of another extension in the list that is open. */
   #isTheirs = false;
   #timer: NodeJS.Timeout | undefined;
   #deadline = Infinity;
 
   get isOpen(): boolean {
-    return this.#open;
+    return this.#values["likely.listOpen"];
   }
 
   /** A list is asked for; what was open stays so until there is an answer. */
-  async asked(entered: boolean): Promise<void> {
+  async requested(isAsked: boolean): Promise<void> {
     this.#keep();
-    await this.#set(this.#open, entered);
+    await this.#set({ "likely.listAsked": isAsked, "likely.listEntered": false });
   }
 
   /**
@@ -47,7 +53,7 @@ export class ListKeys {
     this.#keep();
     if (!goesOn) this.#isTheirs = false;
     if (this.#isTheirs) return;
-    await this.#set(true, this.#entered);
+    await this.#set({ "likely.listOpen": true });
     if (!alone) this.#closeWithin(FOCUS_GRACE, true);
   }
 
@@ -55,12 +61,12 @@ export class ListKeys {
   async focused(): Promise<void> {
     this.#keep();
     this.#isTheirs = false;
-    await this.#set(true, this.#entered);
+    await this.#set({ "likely.listOpen": true });
   }
 
   async entered(): Promise<void> {
     this.#keep();
-    await this.#set(this.#open, true);
+    await this.#set({ "likely.listEntered": true });
   }
 
   /** The text or the cursor changed: an open list either asks for the next one, or is gone. */
@@ -75,7 +81,11 @@ export class ListKeys {
 
   async closed(): Promise<void> {
     this.#keep();
-    await this.#set(false, false);
+    await this.#set({
+      "likely.listOpen": false,
+      "likely.listAsked": false,
+      "likely.listEntered": false,
+    });
   }
 
   #keep(): void {
@@ -85,7 +95,7 @@ export class ListKeys {
 
   #closeWithin(milliseconds: number, isTheirs = false): void {
     const deadline = Date.now() + milliseconds;
-    if (!this.#open || deadline >= this.#deadline) return;
+    if (!this.isOpen || deadline >= this.#deadline) return;
     clearTimeout(this.#timer);
     this.#deadline = deadline;
     this.#timer = setTimeout(() => {
@@ -94,13 +104,11 @@ export class ListKeys {
     }, milliseconds);
   }
 
-  async #set(open: boolean, entered: boolean): Promise<void> {
-    const changes: Thenable<unknown>[] = [];
-    if (open !== this.#open) changes.push(setContext("likely.listOpen", open));
-    if (entered !== this.#entered) changes.push(setContext("likely.listEntered", entered));
-    this.#open = open;
-    this.#entered = entered;
-    await Promise.all(changes);
+  async #set(values: Partial<Record<Key, boolean>>): Promise<void> {
+    const current: Record<string, boolean> = this.#values;
+    const changes = Object.entries(values).filter(([name, value]) => current[name] !== value);
+    Object.assign(this.#values, values);
+    await Promise.all(changes.map(([name, value]) => setContext(name, value)));
   }
 }
 

@@ -2,8 +2,8 @@
  * The completion list: in which languages it opens by itself, and what keeps it away.
  *
  * VS Code asks for a list after a trigger character, and inside words where `editor.quickSuggestions`
- * is on. Where that is off, as in Markdown, it is asked to here, once there is something to show: the
- * setting is the user's, and stays as it is. In code the list is there only when asked for.
+ * is on. Where that is off, as in Markdown, it is asked to here: the setting is the user's, and stays
+ * as it is. In code the list is there only when asked for.
  */
 import * as vscode from "vscode";
 import { ListKeys, setContext } from "./listKeys";
@@ -37,8 +37,6 @@ interface Place {
 interface Expectation extends Place {
   readonly cause: Cause;
   readonly version: number;
-  /** The answer, where it was the reason to ask. */
-  readonly list?: vscode.CompletionList;
 }
 
 /** Characters before the cursor that tell whether an input method is in use. */
@@ -56,6 +54,8 @@ export class Suggestions implements vscode.CompletionItemProvider, vscode.Dispos
   /** The version of the document and the place that the last list was asked for. */
   #latest: (Place & { readonly version: number }) | undefined;
   #offering: vscode.CancellationTokenSource | undefined;
+  /** Whether the last answer had candidates in it; it has none while a model is loaded. */
+  #hasCandidates = false;
   /** Whether VS Code has a list open only because of us, whatever else is in it. */
   #isAlone = false;
 
@@ -79,6 +79,7 @@ export class Suggestions implements vscode.CompletionItemProvider, vscode.Dispos
   /** Offers what `source` answers, or nothing any more. */
   connect(source: Source | undefined): void {
     this.#source = source;
+    this.#hasCandidates = false;
     this.#registered = "";
     this.#register();
     if (source === undefined) void this.#keys.closed();
@@ -89,12 +90,12 @@ export class Suggestions implements vscode.CompletionItemProvider, vscode.Dispos
     this.#silenced = undefined;
     // VS Code opens no list over another one.
     await vscode.commands.executeCommand("hideSuggestWidget");
-    await this.#trigger("asked", {});
+    await this.#trigger("asked", cursorPlace(), {});
   }
 
   /** The next list, after a candidate was accepted. */
   async goOn(): Promise<void> {
-    await this.#trigger("accepted", { auto: true });
+    await this.#trigger("accepted", cursorPlace(), { auto: true });
   }
 
   /** The user went into the open list. */
@@ -130,12 +131,12 @@ export class Suggestions implements vscode.CompletionItemProvider, vscode.Dispos
       return isSilence ? nothing(document, position) : undefined;
     }
     this.#latest = { document, position, version: document.version };
-    await this.#keys.asked(expected?.cause === "asked");
-    const list = expected?.list ?? (await source.complete(document, position, context, token));
+    await this.#keys.requested(expected?.cause === "asked");
+    const list = await this.#answer(source, document, position, context, token);
     if (token.isCancellationRequested) return undefined;
     if (list === undefined || list.items.length === 0) {
       this.#keys.moved();
-      return list;
+      return expected?.cause === "typed" ? nothing(document, position) : list;
     }
     for (const item of list.items) placeAtWord(item, document, position);
     const goesOn =
@@ -218,38 +219,48 @@ export class Suggestions implements vscode.CompletionItemProvider, vscode.Dispos
     setImmediate(() => void this.#offer(document, position, offering.token));
   }
 
-  /** Opens a list inside a word, unless VS Code is at it or there is nothing to show. */
+  /**
+   * Opens a list inside a word, unless VS Code is at it or there was nothing to show last time.
+   *
+   * At once, not when the answer is there: VS Code puts the focus on the editor whose list it is told
+   * to open, and by then the user may be typing elsewhere.
+   */
   async #offer(
     document: vscode.TextDocument,
     position: vscode.Position,
     token: vscode.CancellationToken,
   ): Promise<void> {
     const { version } = document;
-    const context = {
-      triggerKind: vscode.CompletionTriggerKind.Invoke,
-      triggerCharacter: undefined,
-    };
-    const isUnderWay = (): boolean =>
-      token.isCancellationRequested ||
-      (this.#latest?.document === document && this.#latest.version === version);
-    if (isUnderWay()) return;
-    const list = await this.#source?.complete(document, position, context, token);
-    if (list === undefined || list.items.length === 0 || isUnderWay()) return;
-    await this.#trigger("typed", { auto: true }, list);
+    const isUnderWay = this.#latest?.document === document && this.#latest.version === version;
+    if (token.isCancellationRequested || isUnderWay || this.#source === undefined) return;
+    if (this.#hasCandidates) {
+      await this.#trigger("typed", { document, position }, { auto: true });
+    } else {
+      const triggerKind = vscode.CompletionTriggerKind.Invoke;
+      const context = { triggerKind, triggerCharacter: undefined };
+      await this.#answer(this.#source, document, position, context, token);
+    }
   }
 
-  async #trigger(cause: Cause, args: object, list?: vscode.CompletionList): Promise<void> {
-    const editor = vscode.window.activeTextEditor;
-    if (editor === undefined) return;
-    const { document, selection } = editor;
-    const expected: Expectation = {
-      cause,
-      document,
-      position: selection.active,
-      version: document.version,
-      ...(list && { list }),
-    };
-    this.#expected = expected;
+  /** The server's answer; remembers whether there was something in it. */
+  async #answer(
+    source: Source,
+    document: vscode.TextDocument,
+    position: vscode.Position,
+    context: vscode.CompletionContext,
+    token: vscode.CancellationToken,
+  ): Promise<vscode.CompletionList | undefined> {
+    const list = await source.complete(document, position, context, token);
+    if (!token.isCancellationRequested) {
+      this.#hasCandidates = list !== undefined && list.items.length > 0;
+    }
+    return list;
+  }
+
+  /** Has VS Code ask for a list: at the cursor of the editor in use, which is `place`. */
+  async #trigger(cause: Cause, place: Place | undefined, args: object): Promise<void> {
+    if (place === undefined) return;
+    this.#expected = { cause, ...place, version: place.document.version };
     await vscode.commands.executeCommand("editor.action.triggerSuggest", args);
   }
 
@@ -305,6 +316,11 @@ export class Suggestions implements vscode.CompletionItemProvider, vscode.Dispos
     );
     return vscode.languages.registerCompletionItemProvider(selector, this, ...characters);
   }
+}
+
+function cursorPlace(): Place | undefined {
+  const editor = vscode.window.activeTextEditor;
+  return editor && { document: editor.document, position: editor.selection.active };
 }
 
 /** Whether the list opens by itself in this document. */

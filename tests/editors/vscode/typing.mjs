@@ -162,11 +162,13 @@ export function keysOverAList(opening) {
 
 /** Carries out strokes; with `lists` it asks for lists, and waits for them, where strokes say so. */
 export async function perform(bench, strokes, lists) {
-  for (const { text, key, ask, list } of strokes) {
+  for (const { text, key, ask, list, renews } of strokes) {
+    const before = renews && lists ? JSON.stringify(await bench.candidates()) : undefined;
     if (text !== undefined) await bench.type(text, lists ? 15 : 0);
     if (key !== undefined) await bench.press(key);
     if (ask && lists) await bench.press("Alt+/");
     if (list !== undefined && lists) await bench.list(list);
+    if (before !== undefined) await bench.list((now) => JSON.stringify(now) !== before);
   }
 }
 
@@ -194,7 +196,6 @@ export async function typeLikeAPerson(bench, text, { asking = false, seed = 1 } 
       await bench.press("Backspace");
     }
     if (asking && next === "\n" && chance() < 0.4) {
-      await bench.press("Escape");
       await bench.press("Alt+/");
       if (await opened(bench)) seen.lists++;
       await bench.type(character);

@@ -192,6 +192,16 @@ def recompute(folder: Path, sequences: Sequence[TokenIds]) -> list[NDArray[np.fl
     return rows
 
 
+def recompute_along(folder: Path, sequence: TokenIds) -> list[NDArray[np.float32]]:
+    """The rows after the first token, the first two, ... of a sequence: one plain pass."""
+    import torch
+
+    model = _causal_models().from_pretrained(folder, dtype=torch.float32).eval()
+    with torch.inference_mode():
+        logits = model(input_ids=torch.tensor([sequence]), use_cache=False).logits[0]
+        return list(torch.log_softmax(logits.float(), dim=-1).numpy())
+
+
 def _causal_models() -> Any:
     from transformers import AutoModelForCausalLM
 

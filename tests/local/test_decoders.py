@@ -37,7 +37,7 @@ from likely.models.reporting import ModelError
 from likely.prediction.question import Passage, Scores, distributions_after
 from likely.text.vocabulary import TokenIds
 from oracle import score_row_by_row
-from tiny_models import change_config, recompute, save_model
+from tiny_models import change_config, recompute, recompute_along, save_model
 
 Make = Callable[[Path], Path]
 
@@ -330,8 +330,8 @@ def test_scores_are_those_of_rows_computed_one_by_one(
     engine, folder = scored
     tokens, start = CASES[case]
     asked = passage(engine, tokens, start)
-    prefixes = [tokens[:end] for end in range(start, len(tokens) + 1)]
-    rows = dict(zip(prefixes, recompute(folder, prefixes), strict=True))
+    along = recompute_along(folder, tokens)
+    rows = {tokens[:end]: row for end, row in enumerate(along, 1)}
     engine.clear()
     for _ in range(2):
         # At first nothing is known of the passage, then all that could be kept of it.

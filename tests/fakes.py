@@ -6,12 +6,14 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from likely.engines.engine import Work
-from likely.prediction.distribution import Dense
-from likely.prediction.question import Distribution, LanguageModel
+from likely.prediction.distribution import Dense, Sparse
+from likely.prediction.question import Distribution, LanguageModel, Passage, Scores
 from likely.text.vocabulary import TokenIds, Vocabulary
+from oracle import score_row_by_row
 
 Script = Mapping[str, Mapping[str, float]]
 
@@ -78,13 +80,22 @@ class ScriptedEngine:
         work.poll()
         return [self.row(prefix) for prefix in prefixes]
 
+    def scores(self, passage: Passage, work: Work) -> Scores:
+        self._during(self, work)
+        work.poll()
+        return score_row_by_row(passage, self.logs)
+
     def release(self, owner: Hashable) -> None:
         self.released.append(owner)
 
     def clear(self) -> None:
         self.asked.clear()
 
-    def row(self, prefix: TokenIds) -> Distribution:
+    def logs(self, prefix: TokenIds) -> NDArray[np.float32]:
+        """The natural-log probabilities after a prefix; shape (vocabulary size,)."""
+        return self.row(prefix).log_probabilities()
+
+    def row(self, prefix: TokenIds) -> Dense:
         text = self.model.vocabulary.decode(prefix).decode(errors="replace")
         known = [key for key in self._script if text.endswith(key) and bool(key) == bool(text)]
         key = max(known, key=len, default="(any other text)")
@@ -111,3 +122,32 @@ def slowly(seconds: float) -> Callable[[ScriptedEngine, Work], None]:
             time.sleep(0.005)
 
     return during
+
+
+class SparseEngine:
+    """Tells of another engine's distributions the likeliest tokens only."""
+
+    def __init__(self, whole: ScriptedEngine, told: int) -> None:
+        self.model = whole.model
+        self.description = f"{whole.description} · the likeliest {told}"
+        self.rows_computed = 0
+        self._whole = whole
+        self._told = told
+
+    def distributions(self, prefixes: Sequence[TokenIds], work: Work) -> list[Distribution]:
+        self.rows_computed += len(prefixes)
+        return [self.row(prefix) for prefix in prefixes]
+
+    def row(self, prefix: TokenIds) -> Sparse:
+        row = self._whole.row(prefix)
+        known = {token: row.log_probability(token) for token in row.top(self._told)}
+        return Sparse(known, len(self.model.vocabulary))
+
+    def scores(self, passage: Passage, work: Work) -> Scores:
+        raise NotImplementedError
+
+    def release(self, owner: Hashable) -> None:
+        raise NotImplementedError
+
+    def clear(self) -> None:
+        raise NotImplementedError

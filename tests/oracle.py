@@ -1,13 +1,19 @@
-"""Byte-level BPE written anew from its papers: `regex` patterns and a loop that merges.
+"""What the code under test is held against: slow, simple, and apart from it.
 
-Slow, simple, and apart from the code under test: it shares no line with it, nor its tokenizer
-library.
+Byte-level BPE is written anew from its papers, with `regex` patterns and a loop that merges, and
+shares no line with ours nor its tokenizer library; the scores of a passage are worked out row by
+row.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
+import numpy as np
 import regex  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+
+from likely.prediction.question import Passage, Scores
 
 TokenIds = tuple[int, ...]
 
@@ -107,3 +113,26 @@ def _byte_letters() -> dict[str, int]:
             letters[chr(stand_in)] = byte
             stand_in += 1
     return letters
+
+
+def score_row_by_row(passage: Passage, logs: Callable[[TokenIds], NDArray[np.float32]]) -> Scores:
+    """The scores of a passage, from the natural-log probabilities after each of its prefixes."""
+    tokens = passage.tokens
+    rows = [logs(tokens[:end]).astype(np.float64) for end in range(passage.start, len(tokens) + 1)]
+    scored = list(zip(rows[:-1], tokens[passage.start :], strict=True))
+    tops = [sorted(range(len(row)), key=lambda i: (-row[i], i))[: passage.top] for row in rows[:-1]]
+    width = min(passage.top, len(rows[0]))
+    top_logs = [[row[i] for i in top] for row, top in zip(rows, tops, strict=False)]
+    sets = [[math.fsum(np.exp(row) * s) for s in passage.sets] for row in rows]
+    return Scores(
+        logprobs=np.array([row[token] for row, token in scored], np.float32),
+        ranks=np.array([1 + sum(row > row[token]) for row, token in scored], np.int64),
+        entropies=np.array(
+            [-math.fsum(math.exp(x) * x for x in row if x > -math.inf) for row, _ in scored]
+        )
+        / math.log(2),
+        top_ids=np.array(tops, np.int64).reshape(len(scored), width),
+        top_logprobs=np.array(top_logs, np.float32).reshape(len(scored), width),
+        set_probabilities=np.array(sets, np.float32).reshape(len(rows), len(passage.sets)),
+        unknown_mass=np.zeros(len(scored), np.float32),
+    )

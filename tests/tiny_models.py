@@ -1,11 +1,16 @@
 """Tiny random models for tests: folders and GGUF files that are made in milliseconds."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from likely.text.vocabulary import TokenIds
+from unit.tiny import STYLES, definition, vocabulary
 
 TEXT = "This weekend I plan to visit the lake. For God so loved the world, to be or not to be."
 HIDDEN, LAYERS, HEADS, KEY_HEADS, INNER = 32, 2, 4, 2, 64
@@ -145,3 +150,49 @@ def _gguf_name(name: str) -> str:
     for ours, theirs in parts.items():
         name = name.replace(ours, theirs)
     return name
+
+
+def save_model(folder: Path, config: Any, **how: Any) -> Path:
+    """Write a random model and its tokenizer, as plain transformers would; all of it random.
+
+    `how`: `dtype` to store, and what `save_pretrained` takes.
+    """
+    import torch
+
+    tokenizer = definition(STYLES[0])
+    torch.manual_seed(1)
+    config.vocab_size = len(vocabulary(STYLES[0]))
+    model = _causal_models().from_config(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.15 * torch.randn_like(parameter))
+    model.to(how.pop("dtype", torch.float32)).save_pretrained(folder, **how)
+    (folder / "tokenizer.json").write_text(tokenizer, encoding="utf-8")
+    return folder
+
+
+def change_config(folder: Path, **changes: Any) -> Path:
+    """Rewrite entries of `config.json`; None removes one."""
+    path = folder / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8")) | changes
+    path.write_text(json.dumps({k: v for k, v in config.items() if v is not None}))
+    return folder
+
+
+def recompute(folder: Path, sequences: Sequence[TokenIds]) -> list[NDArray[np.float32]]:
+    """Rows from plain transformers: each sequence whole, nothing kept."""
+    import torch
+
+    model = _causal_models().from_pretrained(folder, dtype=torch.float32).eval()
+    rows = []
+    with torch.inference_mode():
+        for sequence in sequences:
+            logits = model(input_ids=torch.tensor([sequence]), use_cache=False).logits
+            rows.append(torch.log_softmax(logits[0, -1].float(), dim=-1).numpy())
+    return rows
+
+
+def _causal_models() -> Any:
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM

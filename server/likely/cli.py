@@ -20,7 +20,7 @@ from likely.text.escaping import line
 if TYPE_CHECKING:
     from likely.engines.engine import Engine
     from likely.lsp.suppliers import ListedModel, Progress
-    from likely.prediction.context import DocumentStart
+    from likely.prediction.options import DocumentStart
     from likely.settings import Settings
 
 _OK, _FAILED, _BAD_INPUT = 0, 1, 2

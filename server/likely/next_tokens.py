@@ -11,8 +11,8 @@ from likely import arguments
 from likely.prediction.candidates import Candidate, Prediction
 from likely.prediction.cursor import predict_at_cursor
 from likely.prediction.distribution import percent, standing_before
-from likely.prediction.options import CursorOptions, Mode
-from likely.prediction.window import MIN_CONTEXT_TOKENS, DocumentStart, TextBefore, whole_reach
+from likely.prediction.options import CursorOptions, DocumentStart, Mode
+from likely.prediction.window import MIN_CONTEXT_TOKENS, TextBefore, whole_reach
 from likely.terminal import Row, TokenTable, plain_table, showing_progress
 from likely.text.escaping import line
 from likely.text.vocabulary import show

@@ -1,199 +1,99 @@
 """Options as a client sends them -> frozen, clamped Settings.
 
-`SPECIFICATION` is the one list of settings: names, types, ranges, defaults and descriptions.
+Each setting is declared once, where it is used or here (`likely.declaration`); `SPECIFICATION` is
+the list of all of them: names, types, ranges, defaults and descriptions.
 """
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, assert_never, cast, get_args
+
+from likely.declaration import Kind, Setting, filled, setting, settings_of
+from likely.prediction.options import CursorOptions
 
 SECTION = "likely"
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
-DocumentStart = Literal["auto", "none", "bos", "space"]
-Mode = Literal["exact", "raw"]
-Unit = Literal["token", "word"]
-Kind = Literal["boolean", "integer", "number", "string", "characters"]
 
 # What a word ends with in prose and code: where a client stops asking by itself.
 TRIGGER_CHARACTERS = tuple(" .,;:!?'\"()[]{}<>/\\|-+*=&%@#$_`~^")
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
-    """One setting: its name inside the section, and what a value has to be."""
+class CompletionSettings:
+    """How lists come, beside what they propose."""
 
-    name: str
-    kind: Kind
-    default: object
-    description: str
-    minimum: float | None = None
-    maximum: float | None = None
-    choices: tuple[str, ...] | None = None
-    nullable: bool = False
-
-
-SPECIFICATION: tuple[Setting, ...] = (
-    Setting(
-        "model",
-        "string",
-        "smollm2-135m",
-        "The language model: `smollm2-135m` (the default, fetched once), a Hugging Face id such"
-        " as `distilgpt2`, a folder with a model, or a `.gguf` file.",
-    ),
-    Setting(
-        "revision",
-        "string",
-        None,
-        "Branch, tag or commit of a Hugging Face model.",
-        nullable=True,
-    ),
-    Setting("k", "integer", 10, "How many candidates a list shows.", minimum=1, maximum=100),
-    Setting(
-        "device",
-        "string",
-        "auto",
-        "Where the model runs; `auto` takes an accelerator where there is one.",
-        choices=get_args(Device),
-    ),
-    Setting(
-        "threads",
-        "integer",
-        0,
-        "Processor threads that the model may use; 0 chooses by the machine.",
-        minimum=0,
-        maximum=1024,
-    ),
-    Setting(
-        "contextTokens",
-        "integer",
-        512,
-        "How many tokens before the cursor the model sees while you type, at least: up to half as "
-        "many again, and at most what it was made for.",
-        minimum=16,
-        maximum=1_000_000,
-    ),
-    Setting(
-        "documentStart",
-        "string",
-        "auto",
-        "What stands before the first token of a document: nothing (`none`), the separator that"
-        " the model was trained with (`bos`), a space (`space`), or what suits the model (`auto`).",
-        choices=get_args(DocumentStart),
-    ),
-    Setting("completion.enabled", "boolean", True, "Offer completions."),
-    Setting(
+    enabled: bool = setting("completion.enabled", True, "Offer completions.")
+    trigger_characters: tuple[str, ...] = setting(
         "completion.triggerCharacters",
-        "characters",
         TRIGGER_CHARACTERS,
         "Characters that open the list when typed; inside words most editors ask by themselves.",
-    ),
-    Setting(
-        "completion.minProbability",
-        "number",
-        0.0,
-        "Hide candidates less likely than this (0 to 1); the shown figures stay as they are.",
-        minimum=0.0,
-        maximum=1.0,
-    ),
-    Setting(
-        "completion.mode",
-        "string",
-        "exact",
-        "`exact`: conditioned on the characters typed, right in the middle of a word; `raw`: the"
-        " textbook distribution after the tokenized text.",
-        choices=get_args(Mode),
-    ),
-    Setting(
-        "completion.unit",
-        "string",
-        "token",
-        "What a candidate is: one `token`, or a whole `word` (its probability is a lower bound).",
-        choices=get_args(Unit),
-    ),
-    Setting(
-        "completion.topP",
-        "number",
-        1.0,
-        "Show only the likeliest candidates that together reach this probability (0 to 1); the"
-        " shown figures stay as they are.",
-        minimum=0.0,
-        maximum=1.0,
-    ),
-    Setting(
+    )
+    continue_after_accept: bool = setting(
         "completion.continueAfterAccept",
-        "boolean",
         True,
         "Open the next list after a candidate is accepted, where the editor can.",
-    ),
-    Setting("hover.enabled", "boolean", True, "Show the probability of the token under the mouse."),
-    Setting(
-        "hover.k",
-        "integer",
-        5,
-        "How many expected tokens a hover shows.",
-        minimum=1,
-        maximum=100,
-    ),
-    Setting(
-        "lookAhead",
-        "boolean",
-        True,
-        "Compute the next likely answers while you pause; off saves power.",
-    ),
-    Setting("offline", "boolean", False, "Never use the network; only models already here."),
-    Setting(
-        "cacheDirectory",
-        "string",
-        None,
-        "Where converted models are kept; empty for the system's cache folder.",
-        nullable=True,
-    ),
-)
-
-
-_GROUPS = ("completion", "hover")
-
-
-@dataclass(frozen=True, slots=True)
-class CompletionSettings:
-    """`likely.completion.*`."""
-
-    enabled: bool
-    trigger_characters: tuple[str, ...]
-    min_probability: float
-    mode: Mode
-    unit: Unit
-    top_p: float
-    continue_after_accept: bool
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class HoverSettings:
-    """`likely.hover.*`."""
+    """What a hover shows."""
 
-    enabled: bool
-    k: int
+    enabled: bool = setting(
+        "hover.enabled", True, "Show the probability of the token under the mouse."
+    )
+    k: int = setting(
+        "hover.k", 5, "How many expected tokens a hover shows.", minimum=1, maximum=100
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """All settings, each within its range."""
 
-    model: str
-    revision: str | None
-    k: int
-    device: Device
-    threads: int
-    context_tokens: int
-    document_start: DocumentStart
-    completion: CompletionSettings
-    hover: HoverSettings
-    look_ahead: bool
-    offline: bool
-    cache_directory: Path | None
+    model: str = setting(
+        "model",
+        "smollm2-135m",
+        "The language model: `smollm2-135m` (the default, fetched once), a Hugging Face id such"
+        " as `distilgpt2`, a folder with a model, or a `.gguf` file.",
+    )
+    revision: str | None = setting(
+        "revision", None, "Branch, tag or commit of a Hugging Face model."
+    )
+    device: Device = setting(
+        "device",
+        "auto",
+        "Where the model runs; `auto` takes an accelerator where there is one.",
+        choices=get_args(Device),
+    )
+    threads: int = setting(
+        "threads",
+        0,
+        "Processor threads that the model may use; 0 chooses by the machine.",
+        minimum=0,
+        maximum=1024,
+    )
+    cursor: CursorOptions = field(default_factory=CursorOptions)
+    completion: CompletionSettings = field(default_factory=CompletionSettings)
+    hover: HoverSettings = field(default_factory=HoverSettings)
+    look_ahead: bool = setting(
+        "lookAhead", True, "Compute the next likely answers while you pause; off saves power."
+    )
+    offline: bool = setting("offline", False, "Never use the network; only models already here.")
+    cache_directory: Path | None = setting(
+        "cacheDirectory",
+        None,
+        "Where converted models are kept; empty for the system's cache folder.",
+        kind="path",
+    )
+
+
+SPECIFICATION: tuple[Setting, ...] = tuple(settings_of(Settings))
+
+_GROUPS = tuple(dict.fromkeys(s.name.split(".")[0] for s in SPECIFICATION if "." in s.name))
 
 
 def flatten(raw: Mapping[str, object]) -> dict[str, object]:
@@ -225,46 +125,19 @@ def parse(raw: object) -> tuple[Settings, list[str]]:
             given = _show(flat[group])
             messages.append(f"{SECTION}.{group}: expected an object of settings, not {given}")
     values: dict[str, Any] = {}
-    for setting in SPECIFICATION:
-        value = flat.get(setting.name)
+    for declared in SPECIFICATION:
+        value = flat.get(declared.name)
         if value is None:
             # An object where a value belongs was flattened away: it is malformed, not absent.
-            if any(name.startswith(f"{setting.name}.") for name in flat):
-                messages.append(_message(setting, "an object", setting.default))
-            values[setting.name] = setting.default
+            if any(name.startswith(f"{declared.name}.") for name in flat):
+                messages.append(_message(declared, "an object", declared.default))
+            values[declared.name] = declared.default
             continue
-        corrected = _corrected(setting, value)
-        # True == 1 == 1.0 in Python; the type is part of what must be kept.
-        if corrected != _accepted(value) or isinstance(corrected, bool) != isinstance(value, bool):
-            messages.append(_message(setting, _show(value), corrected))
-        values[setting.name] = corrected
-    return _settings(values), messages
-
-
-def _settings(values: Mapping[str, Any]) -> Settings:
-    directory = values["cacheDirectory"]
-    return Settings(
-        model=values["model"],
-        revision=values["revision"] or None,
-        k=values["k"],
-        device=values["device"],
-        threads=values["threads"],
-        context_tokens=values["contextTokens"],
-        document_start=values["documentStart"],
-        completion=CompletionSettings(
-            enabled=values["completion.enabled"],
-            trigger_characters=values["completion.triggerCharacters"],
-            min_probability=values["completion.minProbability"],
-            mode=values["completion.mode"],
-            unit=values["completion.unit"],
-            top_p=values["completion.topP"],
-            continue_after_accept=values["completion.continueAfterAccept"],
-        ),
-        hover=HoverSettings(enabled=values["hover.enabled"], k=values["hover.k"]),
-        look_ahead=values["lookAhead"],
-        offline=values["offline"],
-        cache_directory=Path(directory).expanduser() if directory else None,
-    )
+        corrected = _corrected(declared, value)
+        if not _is_kept(declared, value, corrected):
+            messages.append(_message(declared, _show(value), corrected))
+        values[declared.name] = corrected
+    return filled(Settings, values), messages
 
 
 def _message(setting: Setting, given: str, used: object) -> str:
@@ -281,6 +154,7 @@ def _expectation(setting: Setting) -> str:
         "integer": "a whole number",
         "number": "a number",
         "string": "a text",
+        "path": "a folder",
         "characters": "a list of single characters",
     }
     expectation = names[setting.kind]
@@ -301,9 +175,15 @@ def _show(value: object) -> str:
     return shown if len(shown) <= 60 else shown[:57] + "..."
 
 
-def _accepted(value: object) -> object:
-    """`value` as it compares with a corrected one."""
-    return tuple(value) if isinstance(value, list) else value
+def _is_kept(setting: Setting, value: object, corrected: object) -> bool:
+    """Whether a value is in force as it was sent."""
+    if setting.nullable and value == "":
+        return True
+    if isinstance(corrected, Path):
+        return isinstance(value, str)
+    # True == 1 == 1.0 in Python; the type is part of what must be kept.
+    same_type = isinstance(corrected, bool) == isinstance(value, bool)
+    return same_type and corrected == (tuple(value) if isinstance(value, list) else value)
 
 
 def _corrected(setting: Setting, value: object) -> object:
@@ -315,6 +195,8 @@ def _corrected(setting: Setting, value: object) -> object:
             return _number(setting, value)
         case "string":
             return _string(setting, value)
+        case "path":
+            return _path(setting, value)
         case "characters":
             return _characters(setting, value)
         case kind:
@@ -349,9 +231,17 @@ def _string(setting: Setting, value: object) -> object:
     if setting.choices is not None:
         folded = value.strip().lower()
         return folded if folded in setting.choices else setting.default
-    if not value.strip() and not setting.nullable:
+    if not value.strip():
         return setting.default
     return value
+
+
+def _path(setting: Setting, value: object) -> object:
+    text = _string(setting, value)
+    try:
+        return Path(text).expanduser() if isinstance(text, str) else text
+    except RuntimeError:  # the home of a user that does not exist
+        return setting.default
 
 
 def _characters(setting: Setting, value: object) -> object:

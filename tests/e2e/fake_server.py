@@ -14,7 +14,8 @@ from likely.lsp.server import serve_stdio, serve_tcp
 from likely.settings import Settings
 
 if TYPE_CHECKING:
-    from fakes import FakeModel
+    from fakes import ScriptedEngine
+    from likely.engines.engine import Work
 
 
 FOREVER = 3600.0
@@ -30,8 +31,10 @@ class Entry:
     size: int | None = None
 
 
-def load_model(settings: Settings, progress: Callable[[str, float | None], None]) -> "FakeModel":
-    from fakes import FakeModel, slowly
+def load_engine(
+    settings: Settings, progress: Callable[[str, float | None], None]
+) -> "ScriptedEngine":
+    from fakes import ScriptedEngine, slowly
 
     name = settings.model
     print("a library that prints to standard output")
@@ -48,18 +51,18 @@ def load_model(settings: Settings, progress: Callable[[str, float | None], None]
             time.sleep(0.1)
     progress("Loading", None)
     during = {"slow": slowly(FOREVER), "stuck": sleep, "failing": fail}.get(
-        name, lambda _model: None
+        name, lambda _engine, _work: None
     )
-    return FakeModel(name=name, during=during)
+    return ScriptedEngine(name=name, during=during)
 
 
-def sleep(model: "FakeModel") -> None:
+def sleep(engine: "ScriptedEngine", work: "Work") -> None:
     """A pass that cannot be abandoned."""
     time.sleep(FOREVER)
 
 
-def fail(model: "FakeModel") -> None:
-    raise ValueError(f"private: {model.vocabulary.decode(model.asked[-1])!r}")
+def fail(engine: "ScriptedEngine", work: "Work") -> None:
+    raise ValueError(f"private: {engine.model.vocabulary.decode(engine.asked[-1])!r}")
 
 
 def list_models(settings: Settings) -> list[Entry]:
@@ -68,5 +71,5 @@ def list_models(settings: Settings) -> list[Entry]:
 
 if __name__ == "__main__":
     if sys.argv[1:]:
-        serve_tcp(load_model, list_models, "127.0.0.1", int(sys.argv[1]))
-    serve_stdio(load_model, list_models)
+        serve_tcp(load_engine, list_models, "127.0.0.1", int(sys.argv[1]))
+    serve_stdio(load_engine, list_models)

@@ -54,20 +54,22 @@ async def test_initialize_tells_what_the_server_can_do(profile: Profile) -> None
     async with connected(profile, settings=FAKE) as client:
         able = client.capabilities_of_server
         assert able.position_encoding == profile.encoding
-        assert able.hover_provider
         sync = able.text_document_sync
         assert isinstance(sync, types.TextDocumentSyncOptions)
         assert sync.change is types.TextDocumentSyncKind.Incremental
         if profile is VSCODE:
             # Advertised twice, VS Code would list everything twice.
             assert able.completion_provider is None
+            assert able.hover_provider is None
             assert able.notebook_document_sync
+            await eventually(lambda: types.TEXT_DOCUMENT_HOVER in client.registered)
             await eventually(lambda: types.TEXT_DOCUMENT_COMPLETION in client.registered)
             assert types.WORKSPACE_DID_CHANGE_CONFIGURATION in client.registered
             options = client.registration(types.TEXT_DOCUMENT_COMPLETION)
             assert options["resolveProvider"]
             assert " " in options["triggerCharacters"]
         else:
+            assert able.hover_provider
             assert able.completion_provider
             assert able.completion_provider.resolve_provider == (profile is MINIMAL)
             assert " " in (able.completion_provider.trigger_characters or ())

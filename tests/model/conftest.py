@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from likely.engines.loading import CausalLanguageModel, load
+from likely.engines.engine import Driver
+from likely.engines.loading import load
 from likely.models import sources
 
 
@@ -28,5 +29,5 @@ def _two_threads() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def model(folder: Path, _two_threads: None) -> CausalLanguageModel:
-    return load(folder, name=sources.DEFAULT_MODEL, device="cpu", threads=2)
+def driver(folder: Path, _two_threads: None) -> Driver:
+    return Driver(load(folder, name=sources.DEFAULT_MODEL, device="cpu", threads=2))

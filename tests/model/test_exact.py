@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from likely.engines.loading import CausalLanguageModel, load
+from asking import log_probability, logs_after
+from likely.engines.engine import Driver
+from likely.engines.loading import load
+from likely.prediction.candidates import Prediction
 from likely.prediction.covering import Covered, cover_cursor, weigh_covers
-from likely.prediction.cursor import CursorOptions, Prediction, predict_at_cursor
+from likely.prediction.cursor import predict_at_cursor
+from likely.prediction.options import CursorOptions
 from likely.prediction.window import TextBefore, make_context, reach
-from likely.text.vocabulary import TokenIds
 
 PROSE = (
     "The ferry had stopped running in the autumn, and nobody could say when, or whether, it would"
@@ -53,13 +56,14 @@ def text_before(text: str) -> TextBefore:
     return TextBefore(data[start:], start)
 
 
-def predict(model: CausalLanguageModel, text: str, k: int = 10) -> Prediction:
+def predict(driver: Driver, text: str, k: int = 10) -> Prediction:
     options = CursorOptions(k=k, mode="exact", context_tokens=CONTEXT_TOKENS)
-    return predict_at_cursor(model, text_before(text), options)
+    return driver.answer(predict_at_cursor(driver.model, text_before(text), options))
 
 
-def cover(model: CausalLanguageModel, text: str) -> Covered:
-    return cover_cursor(model, make_context(model, text_before(text), CONTEXT_TOKENS, "none"))
+def cover(driver: Driver, text: str) -> Covered:
+    context = make_context(driver.model, text_before(text), CONTEXT_TOKENS, "none")
+    return cover_cursor(driver.model, context)
 
 
 # Reference figures, worked out by brute force over the last two pre-tokens.
@@ -81,22 +85,20 @@ def cover(model: CausalLanguageModel, text: str) -> Covered:
         ("    for key, value in items", {":": 0.849, "_": 0.082}),
     ],
 )
-def test_reference_figures(
-    text: str, figures: dict[str, float], model: CausalLanguageModel
-) -> None:
-    made = predict(model, text, k=len(figures))
+def test_reference_figures(text: str, figures: dict[str, float], driver: Driver) -> None:
+    made = predict(driver, text, k=len(figures))
     assert made.method == "exact"
     assert {c.insertion.decode(): c.probability for c in made.candidates} == pytest.approx(
         figures, abs=6e-4
     )
 
 
-def test_the_probability_of_what_is_typed(model: CausalLanguageModel) -> None:
-    made = predict(model, "This weekend I plan to sp")
+def test_the_probability_of_what_is_typed(driver: Driver) -> None:
+    made = predict(driver, "This weekend I plan to sp")
     assert made.fragment == b" sp"
     assert made.fragment_probability is not None
-    (row,) = model.log_probabilities([model.vocabulary.encode(b"This weekend I plan")])
-    last_but_one = math.exp(row[model.vocabulary.encode(b" to")[0]])
+    row = logs_after(driver, driver.model.vocabulary.encode(b"This weekend I plan"))
+    last_but_one = math.exp(row[driver.model.vocabulary.encode(b" to")[0]])
     assert made.fragment_probability * last_but_one == pytest.approx(0.0134, abs=6e-5)
 
 
@@ -111,14 +113,12 @@ def test_the_probability_of_what_is_typed(model: CausalLanguageModel) -> None:
         ("import os\n\n\ndef main():\n    return 0\n\n\nif __name__ == '__main__':\n   ", " main"),
     ],
 )
-def test_after_white_space_comes_what_would_come(
-    text: str, first: str, model: CausalLanguageModel
-) -> None:
-    assert predict(model, text).candidates[0].insertion.decode() == first
+def test_after_white_space_comes_what_would_come(text: str, first: str, driver: Driver) -> None:
+    assert predict(driver, text).candidates[0].insertion.decode() == first
 
 
-def test_a_new_paragraph_begins_with_a_word(model: CausalLanguageModel) -> None:
-    made = predict(model, PROSE[: PROSE.index("On the first")])
+def test_a_new_paragraph_begins_with_a_word(driver: Driver) -> None:
+    made = predict(driver, PROSE[: PROSE.index("On the first")])
     assert sum(c.probability for c in made.candidates if c.insertion.isalpha()) > 0.3
 
 
@@ -135,69 +135,61 @@ CUTS = [
 ]
 
 
-def log_probability(model: CausalLanguageModel, before: TokenIds, tokens: TokenIds) -> float:
-    total = 0.0
-    for place, token in enumerate(tokens):
-        (row,) = model.log_probabilities([before + tokens[:place]])
-        total += float(row[token])
-    return total
-
-
-def share_of(model: CausalLanguageModel, at: Covered, beginning: bytes) -> float:
+def share_of(driver: Driver, at: Covered, beginning: bytes) -> float:
     """The probability of all candidates that begin so, however many there are."""
-    distribution = weigh_covers(model, at, negligible=0.0)
+    distribution = driver.answer(weigh_covers(at, negligible=0.0))
     shares = []
     for covered, weights in distribution.overhanging:
         typed = at.fragment[len(at.fragment) - covered.overhang :]
-        reaching = model.vocabulary.starting_with(typed + beginning)
+        reaching = driver.model.vocabulary.starting_with(typed + beginning)
         logs = weights[np.isin(covered.tokens, reaching)] - distribution.log_total
         shares += np.exp(logs).tolist()
     for boundary, log_weight in zip(at.boundaries, distribution.boundary_log_weights, strict=True):
-        ids = model.vocabulary.starting_with(beginning)
+        ids = driver.model.vocabulary.starting_with(beginning)
         allowed = ids[at.neighbours(boundary, at.fragment, ids)]
-        (row,) = model.log_probabilities([at.prefix + boundary])
+        row = logs_after(driver, at.prefix + boundary)
         shares += np.exp(log_weight + row[allowed].astype(np.float64)).tolist()
     return math.fsum(shares)
 
 
 @pytest.mark.parametrize("text", CUTS)
-def test_candidates_add_up_to_the_next_character(text: str, model: CausalLanguageModel) -> None:
-    at = cover(model, text)
-    log_total = weigh_covers(model, at, negligible=0.0).log_total
-    likely = {c.insertion.decode()[0] for c in predict(model, text, k=20).candidates}
+def test_candidates_add_up_to_the_next_character(text: str, driver: Driver) -> None:
+    at = cover(driver, text)
+    log_total = driver.answer(weigh_covers(at, negligible=0.0)).log_total
+    likely = {c.insertion.decode()[0] for c in predict(driver, text, k=20).candidates}
     for character in sorted(likely)[-4:]:
         if not character.isascii():
             continue  # its bytes may come one by one, as half a character at first
-        then = cover(model, text + character)
+        then = cover(driver, text + character)
         assert then.prefix[: len(at.prefix)] == at.prefix
         ratio = math.exp(
-            log_probability(model, at.prefix, then.prefix[len(at.prefix) :])
-            + weigh_covers(model, then, negligible=0.0).log_total
+            log_probability(driver, at.prefix, then.prefix[len(at.prefix) :])
+            + driver.answer(weigh_covers(then, negligible=0.0)).log_total
             - log_total
         )
-        assert share_of(model, at, character.encode()) == pytest.approx(ratio, abs=1e-5)
+        assert share_of(driver, at, character.encode()) == pytest.approx(ratio, abs=1e-5)
 
 
 @pytest.mark.parametrize("text", CUTS)
-def test_candidates_and_rest_are_everything(text: str, model: CausalLanguageModel) -> None:
+def test_candidates_and_rest_are_everything(text: str, driver: Driver) -> None:
     for k in (1, 10, 100):
-        made = predict(model, text, k=k)
+        made = predict(driver, text, k=k)
         assert 1 <= len(made.candidates) <= k
         listed = math.fsum(candidate.probability for candidate in made.candidates)
         assert listed + made.rest == pytest.approx(1, abs=1e-5)
         assert listed < 1 + 1e-5
-    at = cover(model, text)
-    assert math.fsum(share_of(model, at, bytes([byte])) for byte in range(0x80)) < 1 + 1e-5
+    at = cover(driver, text)
+    assert math.fsum(share_of(driver, at, bytes([byte])) for byte in range(0x80)) < 1 + 1e-5
 
 
 @pytest.mark.parametrize("text", CUTS[::2])
-def test_a_candidate_stays_while_it_is_typed(text: str, model: CausalLanguageModel) -> None:
-    for candidate in predict(model, text, k=3).candidates:
+def test_a_candidate_stays_while_it_is_typed(text: str, driver: Driver) -> None:
+    for candidate in predict(driver, text, k=3).candidates:
         insertion = candidate.insertion.decode()
         probability = candidate.probability
         for typed in range(1, len(insertion)):
             left = insertion[typed:].encode()
-            made = predict(model, text + insertion[:typed], k=10)
+            made = predict(driver, text + insertion[:typed], k=10)
             known = {c.insertion: c.probability for c in made.candidates}
             # What is typed speaks for it: it becomes likelier, never less likely.
             if left in known:
@@ -218,15 +210,15 @@ def typing(text: str, start: int) -> Iterator[str]:
 
 @pytest.mark.parametrize(("text", "start"), [(PROSE, 120), (CODE, 120)], ids=["prose", "code"])
 def test_a_keystroke_inside_a_word_needs_at_most_one_row(
-    text: str, start: int, model: CausalLanguageModel
+    text: str, start: int, driver: Driver
 ) -> None:
-    model.clear()
+    driver.clear()
     rows = []
     for typed in typing(text, start):
-        before = model.rows_computed
-        predict(model, typed)
+        before = driver.engine.rows_computed
+        predict(driver, typed)
         if len(typed) > start and typed[-2:].isalpha():
-            rows.append(model.rows_computed - before)
+            rows.append(driver.engine.rows_computed - before)
     assert len(rows) > 100
     assert statistics.median(rows) <= 1
 
@@ -250,18 +242,16 @@ TRACES = {
 
 
 @pytest.fixture(scope="module")
-def cold(folder: Path, model: CausalLanguageModel) -> CausalLanguageModel:
+def cold(folder: Path, driver: Driver) -> Driver:
     """The same weights, and nothing remembered."""
-    return load(folder, name="cold", device="cpu", threads=2)
+    return Driver(load(folder, name="cold", device="cpu", threads=2))
 
 
 @pytest.mark.parametrize("trace", TRACES)
-def test_what_is_remembered_changes_nothing(
-    trace: str, model: CausalLanguageModel, cold: CausalLanguageModel
-) -> None:
+def test_what_is_remembered_changes_nothing(trace: str, driver: Driver, cold: Driver) -> None:
     steps = TRACES[trace]
     for place, text in enumerate(steps):
-        warm = predict(model, text)
+        warm = predict(driver, text)
         if place % max(1, len(steps) // 6) == 0 or place == len(steps) - 1:
             cold.clear()
             fresh = predict(cold, text)

@@ -13,9 +13,12 @@ import numpy as np
 import pytest
 import torch
 
-from likely.engines.loading import CausalLanguageModel
-from likely.prediction.cursor import CursorOptions, predict_at_cursor
-from likely.prediction.scoring import read_token
+from asking import log_probability, logs_after
+from likely.engines.engine import Driver
+from likely.prediction.candidates import Prediction
+from likely.prediction.cursor import predict_at_cursor
+from likely.prediction.options import CursorOptions
+from likely.prediction.scoring import TokenReading, read_token
 from likely.prediction.window import TextBefore
 from likely.text.vocabulary import TokenIds
 from numbered_lines import lines
@@ -103,28 +106,34 @@ def _long_text() -> str:
     return (root / "README.md").read_text(encoding="utf-8") + "\n\n".join(lines(50))
 
 
-def whole(text: str) -> TextBefore:
-    return TextBefore(text.encode(), 0)
+def predict(driver: Driver, text: str, options: CursorOptions) -> Prediction:
+    before = TextBefore(text.encode(), 0)
+    return driver.answer(predict_at_cursor(driver.model, before, options))
+
+
+def read(driver: Driver, before: bytes, after: bytes) -> TokenReading | None:
+    question = read_token(driver.model, TextBefore(before, 0), after, 5, "none")
+    return driver.answer(question)
 
 
 # Tokens.
 
 
-def test_ids_are_those_of_the_published_rules(model: CausalLanguageModel, oracle: SmolLM) -> None:
+def test_ids_are_those_of_the_published_rules(driver: Driver, oracle: SmolLM) -> None:
     for line in [*lines(10_000), _long_text()]:
-        assert model.vocabulary.encode(line.encode()) == oracle.encode(line), line
+        assert driver.model.vocabulary.encode(line.encode()) == oracle.encode(line), line
 
 
-def test_plain_transformers_reads_the_same_tokenizer(
-    folder: Path, model: CausalLanguageModel
-) -> None:
+def test_plain_transformers_reads_the_same_tokenizer(folder: Path, driver: Driver) -> None:
     from transformers import AutoTokenizer
 
     tokenizers: Any = AutoTokenizer
     tokenizer = tokenizers.from_pretrained(folder)
     assert tokenizer.eos_token == "<|im_end|>"
     for line in lines(200):
-        assert tuple(tokenizer(line).input_ids) == model.vocabulary.encode(line.encode()), line
+        assert tuple(tokenizer(line).input_ids) == driver.model.vocabulary.encode(line.encode()), (
+            line
+        )
 
 
 # The cursor, by brute force.
@@ -146,20 +155,12 @@ CURSORS = [
 ]
 
 
-def log_probability(model: CausalLanguageModel, before: TokenIds, tokens: TokenIds) -> float:
-    total = 0.0
-    for place, token in enumerate(tokens):
-        (row,) = model.log_probabilities([before + tokens[:place]])
-        total += float(row[token])
-    return total
-
-
 @pytest.mark.parametrize("text", CURSORS)
 def test_after_white_space_candidates_are_those_of_brute_force(
-    text: str, model: CausalLanguageModel, oracle: SmolLM
+    text: str, driver: Driver, oracle: SmolLM
 ) -> None:
     options = CursorOptions(k=5, mode="exact", document_start="none")
-    made = predict_at_cursor(model, whole(text), options)
+    made = predict(driver, text, options)
     assert made.method == "exact"
     pieces = oracle.pre_tokens(text)[-3:]
     typed = "".join(pieces).encode()
@@ -167,7 +168,7 @@ def test_after_white_space_candidates_are_those_of_brute_force(
     base = oracle.first_tokens(text, len(text.encode()) - len(typed))
     weights: dict[TokenIds, float] = {}
     for cover in oracle.covers(typed):
-        weights[cover] = log_probability(model, base, cover)
+        weights[cover] = log_probability(driver, base, cover)
     total = np.logaddexp.reduce(list(weights.values()))
     for candidate in made.candidates:
         if not candidate.insertion.decode().strip():
@@ -179,14 +180,14 @@ def test_after_white_space_candidates_are_those_of_brute_force(
                 probability += math.exp(weight - total)
             token = oracle.id_of.get(candidate.insertion)
             if data == typed and token and oracle.is_canonical((*cover, token)):
-                (row,) = model.log_probabilities([base + cover])
+                row = logs_after(driver, base + cover)
                 probability += math.exp(weight - total + float(row[token]))
         assert candidate.probability == pytest.approx(probability, abs=2e-4), candidate
 
 
-def test_the_list_goes_on_with_the_next_number(model: CausalLanguageModel) -> None:
+def test_the_list_goes_on_with_the_next_number(driver: Driver) -> None:
     options = CursorOptions(k=1, mode="exact", document_start="none")
-    (first,) = predict_at_cursor(model, whole(LISTED), options).candidates
+    (first,) = predict(driver, LISTED, options).candidates
     assert first.insertion == b"2"
     assert first.probability == pytest.approx(0.971, abs=1e-3)
 
@@ -216,7 +217,7 @@ def long(plain: Any, oracle: SmolLM) -> tuple[TokenIds, torch.Tensor]:
 @pytest.mark.parametrize("tokens", [300, 460, 700, 1000])
 def test_a_long_text_is_answered_from_all_of_it(
     tokens: int,
-    model: CausalLanguageModel,
+    driver: Driver,
     oracle: SmolLM,
     long: tuple[TokenIds, torch.Tensor],
 ) -> None:
@@ -225,14 +226,14 @@ def test_a_long_text_is_answered_from_all_of_it(
     text = b"".join(oracle.bytes_of[token] for token in ids).decode()
     assert oracle.encode(text) == ids
     row = rows[len(ids) - 1]
-    made = predict_at_cursor(model, whole(text), CursorOptions(k=20, whole_characters=False))
+    made = predict(driver, text, CursorOptions(k=20, whole_characters=False))
     assert made.context_tokens == len(ids)
     for candidate in made.candidates:
         assert candidate.probability == pytest.approx(row[candidate.ids[0]].exp().item(), abs=1e-4)
 
 
 def test_a_token_is_read_with_all_that_stands_before_it(
-    model: CausalLanguageModel, oracle: SmolLM, long: tuple[TokenIds, torch.Tensor]
+    driver: Driver, oracle: SmolLM, long: tuple[TokenIds, torch.Tensor]
 ) -> None:
     ids, rows = long
     data = b"".join(oracle.bytes_of[token] for token in ids)
@@ -241,7 +242,7 @@ def test_a_token_is_read_with_all_that_stands_before_it(
         place = ends[index - 1]
         if data[place] & 0xC0 == 0x80:
             continue
-        reading = read_token(model, TextBefore(data[:place], 0), data[place:], 5, "none")
+        reading = read(driver, data[:place], data[place:])
         assert reading is not None
         assert reading.context_tokens == index
         assert reading.score.id == ids[index]
@@ -249,13 +250,13 @@ def test_a_token_is_read_with_all_that_stands_before_it(
 
 
 def test_a_character_of_several_tokens_has_their_sum(
-    model: CausalLanguageModel, plain: Any, oracle: SmolLM
+    driver: Driver, plain: Any, oracle: SmolLM
 ) -> None:
     before, emoji = "I am so happy today ", "🦩"
     ids = oracle.encode(before + emoji)
     first = len(oracle.encode(before.rstrip()))
     assert len(ids) - first > 1
-    reading = read_token(model, whole(before), emoji.encode(), 5, "none")
+    reading = read(driver, before.encode(), emoji.encode())
     assert reading is not None
     rows = plain_rows(plain, ids)
     logs = [rows[index - 1, ids[index]].item() for index in range(first, len(ids))]

@@ -1,6 +1,7 @@
 """Candidates at a cursor, against exhaustive enumeration over all canonical encodings."""
 
 import math
+import statistics
 from collections import defaultdict
 from functools import cache
 from typing import Any
@@ -11,26 +12,32 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from likely.prediction import covering, cursor
-from likely.prediction.covering import NEGLIGIBLE, Covered, cover_cursor, weigh_covers
-from likely.prediction.cursor import (
-    CursorOptions,
-    Mode,
-    Prediction,
-    cursor_candidates,
-    predict_at_cursor,
+from likely.engines.engine import Driver, OpenQuestion
+from likely.prediction import covering, distribution
+from likely.prediction.candidates import Candidate, Prediction
+from likely.prediction.covering import (
+    NEGLIGIBLE,
+    Covered,
+    CursorDistribution,
+    cover_cursor,
+    weigh_covers,
 )
-from likely.prediction.distribution import Candidate, most_likely
+from likely.prediction.cursor import cursor_candidates, predict_at_cursor
+from likely.prediction.distribution import most_likely, ranked_places
+from likely.prediction.options import CursorOptions, Mode
+from likely.prediction.question import Need
 from likely.prediction.window import Context, TextBefore
 from likely.text.fragments import MAX_FRAGMENT
 from likely.text.vocabulary import TokenIds, Vocabulary
 from unit.tiny import (
     STYLES,
     OtherTokenizer,
-    RandomModel,
+    RandomEngine,
     Style,
+    answer,
     clippings,
     definition,
+    predict,
     texts,
     vocabulary,
 )
@@ -52,17 +59,30 @@ def other(style: Style) -> OtherTokenizer:
 
 
 @cache
-def model(style: Style, spread: float = 3.0) -> RandomModel:
-    return RandomModel(vocabulary(style), spread=spread)
+def engine(style: Style, spread: float = 3.0) -> RandomEngine:
+    return RandomEngine(vocabulary(style), spread=spread)
 
 
 def covered(style: Style, data: bytes) -> Covered:
-    separator = model(style).separator
-    return cover_cursor(model(style), Context((separator,), data, 0, False))
+    return cover(engine(style), data)
 
 
-def before(text: str) -> TextBefore:
-    return TextBefore(text.encode(), 0)
+def cover(asked: RandomEngine, data: bytes) -> Covered:
+    return cover_cursor(asked.model, Context(asked.separator, data, 0, False))
+
+
+def weigh(asked: RandomEngine, at: Covered, negligible: float = NEGLIGIBLE) -> CursorDistribution:
+    return answer(asked, weigh_covers(at, negligible))
+
+
+def candidates_at(
+    asked: RandomEngine,
+    at: Covered,
+    weighed: CursorDistribution,
+    k: int,
+    negligible: float = NEGLIGIBLE,
+) -> tuple[Candidate, ...]:
+    return answer(asked, cursor_candidates(at, weighed, k, negligible))[0]
 
 
 def is_whole(data: bytes) -> bool:
@@ -78,12 +98,12 @@ class Enumeration:
 
     def __init__(self, style: Style, data: bytes, *, neighbours: bool = True) -> None:
         self._style, self._data = style, data
-        self._separator = (model(style).separator,)
+        self._separator = engine(style).separator
         self.parts: dict[bytes, list[tuple[TokenIds, float]]] = defaultdict(list)
         reaching: list[float] = []
         self.ends_here = -math.inf
         for tokens in other(style).minimal_covers(data):
-            log_weight = model(style).log_probability(tokens, self._separator)
+            log_weight = engine(style).log_probability(tokens, self._separator)
             reaching.append(log_weight)
             if insertion := self._spell(tokens)[len(data) :]:
                 self.parts[insertion].append((tokens, log_weight))
@@ -97,7 +117,7 @@ class Enumeration:
         return b"".join(other(self._style).bytes_of[token] for token in tokens)
 
     def _add_neighbours(self, tokens: TokenIds, log_weight: float) -> None:
-        row = model(self._style).row(self._separator + tokens)
+        row = engine(self._style).logs(self._separator + tokens)
         for token, spelled in other(self._style).bytes_of.items():
             longer = (*tokens, token)
             if other(self._style).is_canonical(longer):
@@ -118,7 +138,7 @@ class Enumeration:
         ]
         while pending:
             tokens, log = pending.pop()
-            row = model(self._style).row(self._separator + tokens)
+            row = engine(self._style).logs(self._separator + tokens)
             left = insertion[len(self._spell(tokens)) - len(self._data) :]
             for length in range(1, len(left) + 1):
                 token = other(self._style).id_of.get(left[:length])
@@ -132,8 +152,12 @@ class Enumeration:
         return total
 
 
+def ask(driver: Driver, text: str, options: CursorOptions) -> Prediction:
+    return driver.answer(predict_at_cursor(driver.model, TextBefore(text.encode(), 0), options))
+
+
 def log_base(style: Style, at: Covered) -> float:
-    return model(style).log_probability(at.prefix[1:], at.prefix[:1])
+    return engine(style).log_probability(at.prefix[1:], at.prefix[:1])
 
 
 @settings(max_examples=60, deadline=None)
@@ -145,21 +169,21 @@ def test_the_probability_of_the_typed_text_at_every_cursor(style: Style, text: s
     for end in range(1, len(text) + 1):
         data = text[:end].encode()
         at = covered(style, data)
-        distribution = weigh_covers(model(style), at, negligible=0.0)
+        weighed = weigh(engine(style), at, negligible=0.0)
         expected = Enumeration(style, data, neighbours=False)
         assert at.method == "exact"
-        assert log_base(style, at) + distribution.log_total == pytest.approx(
+        assert log_base(style, at) + weighed.log_total == pytest.approx(
             expected.log_total, abs=1e-9
         )
-        ends_here = float(np.logaddexp.reduce(distribution.boundary_log_weights))
+        ends_here = float(np.logaddexp.reduce(weighed.boundary_log_weights))
         assert math.exp(ends_here) == pytest.approx(
             math.exp(expected.ends_here - expected.log_total), abs=1e-9
         )
         found: dict[bytes, float] = defaultdict(float)
-        for cover, weights in distribution.overhanging:
+        for cover, weights in weighed.overhanging:
             for token, weight in zip(cover.tokens.tolist(), weights, strict=True):
                 insertion = other(style).bytes_of[token][cover.overhang :]
-                found[insertion] += math.exp(weight - distribution.log_total)
+                found[insertion] += math.exp(weight - weighed.log_total)
         del found[b""]
         assert found == pytest.approx(
             {insertion: expected.probability(insertion) for insertion in list(expected.parts)},
@@ -169,8 +193,8 @@ def test_the_probability_of_the_typed_text_at_every_cursor(style: Style, text: s
 
 def all_candidates(style: Style, data: bytes, negligible: float) -> tuple[Candidate, ...]:
     at = covered(style, data)
-    distribution = weigh_covers(model(style), at, negligible)
-    return cursor_candidates(model(style), at, distribution, ALL, negligible)
+    weighed = weigh(engine(style), at, negligible)
+    return candidates_at(engine(style), at, weighed, ALL, negligible)
 
 
 @settings(max_examples=60, deadline=None)
@@ -206,9 +230,9 @@ def test_candidates_are_all_continuations_with_their_probabilities(style: Style,
 @example(GPT2_ALL, "\n\n", 10)
 def test_a_short_list_holds_the_same_figures_as_a_long_one(style: Style, text: str, k: int) -> None:
     at = covered(style, text.encode())
-    distribution = weigh_covers(model(style), at, negligible=0.0)
-    few = cursor_candidates(model(style), at, distribution, k, negligible=0.0)
-    everything = cursor_candidates(model(style), at, distribution, ALL, negligible=0.0)
+    weighed = weigh(engine(style), at, negligible=0.0)
+    few = candidates_at(engine(style), at, weighed, k, negligible=0.0)
+    everything = candidates_at(engine(style), at, weighed, ALL, negligible=0.0)
     known = {c.insertion: c for c in everything}
     assert len(few) == min(k, len(everything))
     for candidate in few:
@@ -226,12 +250,12 @@ def test_a_short_list_holds_the_same_figures_as_a_long_one(style: Style, text: s
 @settings(max_examples=100, deadline=None)
 @given(styles, texts, st.sampled_from([3.0, 6.0]))
 def test_what_is_negligible_changes_no_probability(style: Style, text: str, spread: float) -> None:
-    asked = model(style, spread)
-    at = cover_cursor(asked, Context((asked.separator,), text.encode(), 0, False))
+    asked = engine(style, spread)
+    at = cover(asked, text.encode())
     figures = []
     for negligible in (0.0, NEGLIGIBLE):
-        distribution = weigh_covers(asked, at, negligible)
-        candidates = cursor_candidates(asked, at, distribution, ALL, negligible)
+        weighed = weigh(asked, at, negligible)
+        candidates = candidates_at(asked, at, weighed, ALL, negligible)
         figures.append({c.insertion: c.probability for c in candidates if c.insertion.isascii()})
     exact, approximate = figures
     for insertion in exact | approximate:
@@ -246,7 +270,7 @@ def test_candidates_add_up_to_the_next_character(style: Style, text: str, typed:
     logs = []
     for seen in (data, data + typed.encode()):
         at = covered(style, seen)
-        logs.append(log_base(style, at) + weigh_covers(model(style), at, 0.0).log_total)
+        logs.append(log_base(style, at) + weigh(engine(style), at, 0.0).log_total)
     candidates = all_candidates(style, data, negligible=0.0)
     beginning = [c.probability for c in candidates if c.insertion.startswith(typed.encode())]
     assert math.fsum(beginning) == pytest.approx(math.exp(logs[1] - logs[0]), abs=1e-9)
@@ -255,15 +279,13 @@ def test_candidates_add_up_to_the_next_character(style: Style, text: str, typed:
 @settings(max_examples=60, deadline=None)
 @given(styles, texts | clippings, st.sampled_from([1, 5, 10]))
 def test_an_answer_is_what_it_says(style: Style, text: str, k: int) -> None:
-    made = predict_at_cursor(
-        model(style), before(text), CursorOptions(k=k, mode="exact", document_start="bos")
-    )
+    made = predict(engine(style), text, CursorOptions(k=k, mode="exact", document_start="bos"))
     at = covered(style, text.encode())
-    distribution = weigh_covers(model(style), at)
+    weighed = weigh(engine(style), at)
     assert made.method == "exact"
     assert made.fragment == at.fragment
-    assert made.fragment_probability == pytest.approx(math.exp(distribution.log_total))
-    assert made.candidates == cursor_candidates(model(style), at, distribution, k)
+    assert made.fragment_probability == pytest.approx(math.exp(weighed.log_total))
+    assert made.candidates == candidates_at(engine(style), at, weighed, k)
     assert made.rest + math.fsum(c.probability for c in made.candidates) == pytest.approx(1)
     assert made.entropy is None
     assert made.before_text == "<|endoftext|>"
@@ -275,39 +297,61 @@ def test_the_answer_does_not_depend_on_what_was_asked_before(
     style: Style, asked: list[str]
 ) -> None:
     options = CursorOptions(k=10, mode="exact", document_start="bos")
-    used = RandomModel(vocabulary(style))
+    used = Driver(RandomEngine(vocabulary(style)))
     for text in asked:
         covering.fragments_of.cache_clear()
-        fresh = predict_at_cursor(RandomModel(vocabulary(style)), before(text), options)
+        fresh = predict(RandomEngine(vocabulary(style)), text, options)
         for end in range(len(text)):
-            predict_at_cursor(used, before(text[:end]), options)
-        assert predict_at_cursor(used, before(text), options) == fresh
+            ask(used, text[:end], options)
+        assert ask(used, text, options) == fresh
 
 
 def test_one_more_character_of_a_word_asks_for_few_rows() -> None:
-    asked = RandomModel(vocabulary(GPT2_ALL))
+    """Of the readings of a word so far those that matter were asked for a character earlier."""
     options = CursorOptions(k=5, mode="exact", document_start="bos")
-    predict_at_cursor(asked, before("This weekend I plan to"), options)
-    for end in range(len("This weekend I plan to spend"), len("This weekend I plan to")):
-        asked.asked.clear()
-        predict_at_cursor(asked, before("This weekend I plan to spend"[:end]), options)
-        assert len({s for s in asked.asked if not asked.knows(s)}) <= 2
+    text = "This weekend I plan to"
+    numbers = []
+    for typed in (" spend the day", " plan to visit", " celebrate creation"):
+        known: set[TokenIds] = set()
+        for end in range(len(typed) + 1):
+            asked, made = asked_for(text + typed[:end], options)
+            if typed[:end][-2:].isalpha() and len(typed[:end]) > 1:
+                numbers.append(len(asked - known))
+                assert numbers[-1] <= len(made.fragment)
+            known |= asked
+    assert len(numbers) > 20
+    assert statistics.median(numbers) <= 1
+    assert statistics.mean(numbers) < 2
+
+
+def asked_for(text: str, options: CursorOptions) -> tuple[set[TokenIds], Prediction]:
+    """The prefixes that a prediction cannot do without, and the prediction."""
+    random = engine(GPT2_ALL)
+    before = TextBefore(text.encode(), 0)
+    question = OpenQuestion(predict_at_cursor(random.model, before, options))
+    asked: set[TokenIds] = set()
+    while not question.done:
+        assert isinstance(question.need, Need)
+        asked |= {*question.need.prefixes}
+        question.supply([random.row(prefix) for prefix in question.need.prefixes])
+    return asked, question.answer
 
 
 @pytest.mark.parametrize("text", ["", "This weekend I plan to", "漢"])
 def test_asking_again_asks_the_model_for_nothing_new(text: str) -> None:
-    asked = RandomModel(vocabulary(GPT2_ALL))
+    asked = RandomEngine(vocabulary(GPT2_ALL))
+    driver = Driver(asked)
     options = CursorOptions(k=5, mode="exact", document_start="bos")
-    first = predict_at_cursor(asked, before(text), options)
-    rows = set(asked.asked)
-    assert predict_at_cursor(asked, before(text), options) == first
-    assert set(asked.asked) == rows
+    first = ask(driver, text, options)
+    rows = list(asked.asked)
+    assert ask(driver, text, options) == first
+    assert asked.asked == rows
 
 
 # Healing: the last token is taken back, and what follows must begin with its bytes.
 
 
-def unknown_pattern() -> RandomModel:
+def unknown_pattern() -> RandomEngine:
     tokenizer = Tokenizer.from_str(definition(GPT2_ALL))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -315,10 +359,10 @@ def unknown_pattern() -> RandomModel:
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
-    return RandomModel(Vocabulary(tokenizer.to_str()))
+    return RandomEngine(Vocabulary(tokenizer.to_str()))
 
 
-def sentencepiece() -> RandomModel:
+def sentencepiece() -> RandomEngine:
     names = [
         "<unk>",
         "▁",
@@ -339,7 +383,7 @@ def sentencepiece() -> RandomModel:
     tokenizer.add_special_tokens(["<unk>"])
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="never")
     tokenizer.decoder = decoders.Metaspace()
-    return RandomModel(Vocabulary(tokenizer.to_str()))
+    return RandomEngine(Vocabulary(tokenizer.to_str()))
 
 
 @pytest.mark.parametrize("k", [3, ALL])
@@ -347,22 +391,20 @@ def sentencepiece() -> RandomModel:
 @pytest.mark.parametrize(
     "asked", [unknown_pattern(), sentencepiece()], ids=["bpe", "sentencepiece"]
 )
-def test_other_tokenizers_are_healed_and_it_says_so(asked: RandomModel, text: str, k: int) -> None:
-    made = predict_at_cursor(
-        asked, before(text), CursorOptions(k=k, mode="exact", document_start="bos")
-    )
-    *base, last = asked.vocabulary.encode(text.encode())
-    prefix = (asked.separator, *base)
-    typed = asked.vocabulary.token_bytes(last)
-    first, second = asked.row(prefix), asked.row((*prefix, last))
-    reaching = {int(t): math.exp(first[t]) for t in asked.vocabulary.starting_with(typed)}
+def test_other_tokenizers_are_healed_and_it_says_so(asked: RandomEngine, text: str, k: int) -> None:
+    made = predict(asked, text, CursorOptions(k=k, mode="exact", document_start="bos"))
+    *base, last = asked.model.vocabulary.encode(text.encode())
+    prefix = asked.separator + tuple(base)
+    typed = asked.model.vocabulary.token_bytes(last)
+    first, second = asked.logs(prefix), asked.logs((*prefix, last))
+    reaching = {int(t): math.exp(first[t]) for t in asked.model.vocabulary.starting_with(typed)}
     total = math.fsum(reaching.values())
     parts: dict[bytes, list[float]] = defaultdict(list)
     for token, probability in reaching.items():
-        parts[asked.vocabulary.token_bytes(token)[len(typed) :]].append(probability / total)
-    for token in np.flatnonzero(asked.vocabulary.is_text).tolist():
+        parts[asked.model.vocabulary.token_bytes(token)[len(typed) :]].append(probability / total)
+    for token in np.flatnonzero(asked.model.vocabulary.is_text).tolist():
         share = reaching[last] / total * math.exp(second[token])
-        parts[asked.vocabulary.token_bytes(token)].append(share)
+        parts[asked.model.vocabulary.token_bytes(token)].append(share)
     del parts[b""]
     assert made.method == "healed"
     assert made.fragment == typed
@@ -380,10 +422,9 @@ def test_other_tokenizers_are_healed_and_it_says_so(asked: RandomModel, text: st
 def test_an_endless_word_is_healed_and_it_says_so() -> None:
     options = CursorOptions(mode="exact", document_start="bos")
     word = "xy" * (MAX_FRAGMENT // 2)
-    asked: Any = RandomModel(vocabulary(GPT2_ALL))
-    asked.max_tokens = 10_000
-    assert predict_at_cursor(asked, before(word), options).method == "exact"
-    assert predict_at_cursor(asked, before(word + "x"), options).method == "healed"
+    asked = RandomEngine(vocabulary(GPT2_ALL), max_tokens=10_000)
+    assert predict(asked, word, options).method == "exact"
+    assert predict(asked, word + "x", options).method == "healed"
 
 
 @settings(max_examples=60, deadline=None)
@@ -392,10 +433,10 @@ def test_an_endless_word_is_healed_and_it_says_so() -> None:
 @example(GPT2_WORLD, "😀😀😀漢字漢字")
 def test_of_a_long_fragment_the_end_says_as_much_as_the_whole(style: Style, text: str) -> None:
     options = CursorOptions(k=20, mode="exact", document_start="bos")
-    expected = predict_at_cursor(model(style), before(text), options)
+    expected = predict(engine(style), text, options)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("likely.prediction.covering._LONG", 0)
-        made = predict_at_cursor(model(style), before(text), options)
+        made = predict(engine(style), text, options)
     assert made.method == expected.method == "exact"
     assert expected.fragment.endswith(made.fragment)
     assert {c.insertion: c.probability for c in made.candidates} == pytest.approx(
@@ -408,8 +449,8 @@ def test_without_bytes_there_is_only_raw() -> None:
     tokenizer = Tokenizer(models.WordPiece(ids, unk_token="[UNK]"))
     tokenizer.add_special_tokens(["[UNK]"])
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    asked = RandomModel(Vocabulary(tokenizer.to_str()))
-    made = predict_at_cursor(asked, before("play"), CursorOptions(mode="exact"))
+    asked = RandomEngine(Vocabulary(tokenizer.to_str()))
+    made = predict(asked, "play", CursorOptions(mode="exact"))
     assert made.method == "raw"
     assert made.fragment_probability is None
 
@@ -421,9 +462,9 @@ def test_without_bytes_there_is_only_raw() -> None:
 @given(styles, texts, st.sampled_from([1, 10, ALL]))
 def test_raw_is_the_next_token_after_the_text_as_it_is(style: Style, text: str, k: int) -> None:
     options = CursorOptions(k=k, document_start="bos", whole_characters=False)
-    made = predict_at_cursor(model(style), before(text), options)
-    tokens = (model(style).separator, *vocabulary(style).encode(text.encode()))
-    row = model(style).row(tokens).astype(np.float64)
+    made = predict(engine(style), text, options)
+    tokens = engine(style).separator + vocabulary(style).encode(text.encode())
+    row = engine(style).logs(tokens).astype(np.float64)
     order = [
         int(i) for i in np.lexsort((np.arange(len(row)), -row)) if vocabulary(style).is_text[i]
     ]
@@ -432,7 +473,7 @@ def test_raw_is_the_next_token_after_the_text_as_it_is(style: Style, text: str, 
     assert [c.insertion for c in made.candidates] == [
         vocabulary(style).token_bytes(i) for i in order[:k]
     ]
-    special = math.exp(row[model(style).separator])
+    special = math.exp(row[engine(style).separator[0]])
     left = 1 - math.fsum(math.exp(row[i]) for i in order[:k])
     assert made.rest == pytest.approx(left, abs=1e-6)
     assert made.rest >= special - 1e-6
@@ -447,23 +488,23 @@ def test_raw_is_the_next_token_after_the_text_as_it_is(style: Style, text: str, 
 @given(st.sampled_from([GPT2_WORLD, STYLES[4]]), texts)
 def test_raw_candidates_can_be_whole_characters(style: Style, text: str) -> None:
     options = CursorOptions(k=20, document_start="bos")
-    made = predict_at_cursor(model(style), before(text), options)
-    tokens = (model(style).separator, *vocabulary(style).encode(text.encode()))
+    made = predict(engine(style), text, options)
+    tokens = engine(style).separator + vocabulary(style).encode(text.encode())
     for candidate in made.candidates:
         assert is_whole(candidate.insertion)
         assert vocabulary(style).decode(candidate.ids) == candidate.insertion
         assert (
             candidate.probability
-            >= math.exp(model(style).log_probability(candidate.ids, tokens)) - 1e-9
+            >= math.exp(engine(style).log_probability(candidate.ids, tokens)) - 1e-9
         )
     insertions = [candidate.insertion for candidate in made.candidates]
     assert len(insertions) == len(set(insertions))
 
 
 def test_an_empty_text_follows_the_separator_and_it_says_so() -> None:
-    asked = model(GPT2_ALL)
-    made = predict_at_cursor(asked, before(""), CursorOptions(k=3, document_start="none"))
-    row = asked.row((asked.separator,))
+    asked = engine(GPT2_ALL)
+    made = predict(asked, "", CursorOptions(k=3, document_start="none"))
+    row = asked.logs(asked.separator)
     assert made.before_text == "<|endoftext|>"
     assert made.context_tokens == 1
     assert made.candidates[0].probability <= math.exp(row.max()) + 1e-9
@@ -471,10 +512,10 @@ def test_an_empty_text_follows_the_separator_and_it_says_so() -> None:
 
 def test_a_fragment_that_begins_the_document_follows_the_separator_and_it_says_so() -> None:
     options = CursorOptions(k=3, mode="exact", document_start="none")
-    made = predict_at_cursor(model(GPT2_ALL), before("wee"), options)
+    made = predict(engine(GPT2_ALL), "wee", options)
     assert made.before_text == "<|endoftext|>"
     assert made.fragment == b"wee"
-    assert predict_at_cursor(model(GPT2_ALL), before("a wee"), options).before_text == ""
+    assert predict(engine(GPT2_ALL), "a wee", options).before_text == ""
 
 
 def test_a_whole_vocabulary_is_sorted_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -485,17 +526,17 @@ def test_a_whole_vocabulary_is_sorted_a_few_times(monkeypatch: pytest.MonkeyPatc
         asked += 1
         return most_likely(figures, count)
 
-    monkeypatch.setattr(cursor, "most_likely", counted)
+    monkeypatch.setattr(distribution, "most_likely", counted)
     figures = np.random.default_rng(1).standard_normal(50_000)
-    assert list(cursor._ranked(figures)) == np.argsort(-figures).tolist()
+    assert list(ranked_places(figures)) == np.argsort(-figures).tolist()
     assert asked < 20
 
 
 def test_a_prefix_space_is_no_part_of_what_was_typed() -> None:
     options = CursorOptions(k=3, mode="exact", document_start="space")
-    made = predict_at_cursor(model(GPT2_ALL), before("wee"), options)
-    spaced = predict_at_cursor(
-        model(GPT2_ALL), before(" wee"), CursorOptions(k=3, mode="exact", document_start="bos")
+    made = predict(engine(GPT2_ALL), "wee", options)
+    spaced = predict(
+        engine(GPT2_ALL), " wee", CursorOptions(k=3, mode="exact", document_start="bos")
     )
     assert made.fragment == b"wee"
     assert made.candidates == spaced.candidates
@@ -505,7 +546,7 @@ def test_a_prefix_space_is_no_part_of_what_was_typed() -> None:
 def test_cuts_shorten_the_list_and_leave_the_figures(mode: Mode) -> None:
     def asking(**cuts: Any) -> Prediction:
         options = CursorOptions(k=8, mode=mode, document_start="bos", **cuts)
-        return predict_at_cursor(model(GPT2_ALL), before("I plan to "), options)
+        return predict(engine(GPT2_ALL), "I plan to ", options)
 
     whole = asking()
     assert len(whole.candidates) == 8
@@ -521,10 +562,10 @@ def test_cuts_shorten_the_list_and_leave_the_figures(mode: Mode) -> None:
 
 
 def test_end_of_text_is_never_proposed() -> None:
-    asked = model(GPT2_ALL)
+    asked = engine(GPT2_ALL)
     for text in ("", "a", "the end."):
         mode: Mode
         for mode in ("raw", "exact"):
             options = CursorOptions(k=ALL, mode=mode, document_start="bos")
-            for candidate in predict_at_cursor(asked, before(text), options).candidates:
-                assert asked.separator not in candidate.ids
+            for candidate in predict(asked, text, options).candidates:
+                assert asked.separator[0] not in candidate.ids

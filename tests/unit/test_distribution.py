@@ -6,14 +6,18 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from likely.prediction.protocol import LogProbabilities
 
-from likely.prediction.distribution import Candidate, entropy, most_likely, score_token
+from likely.prediction.candidates import Candidate
+from likely.prediction.distribution import (
+    Dense,
+    most_likely,
+    score_token,
+)
 
 
-def row(*probabilities: float) -> LogProbabilities:
+def row(*probabilities: float) -> Dense:
     with np.errstate(divide="ignore"):
-        return np.log(np.array(probabilities, dtype=np.float32))
+        return Dense(np.log(np.array(probabilities, dtype=np.float32)))
 
 
 @pytest.mark.parametrize(
@@ -28,7 +32,7 @@ def row(*probabilities: float) -> LogProbabilities:
     ],
 )
 def test_entropy_is_in_bits(probabilities: tuple[float, ...], bits: float) -> None:
-    assert entropy(row(*probabilities)) == pytest.approx(bits, abs=1e-6)
+    assert row(*probabilities).entropy == pytest.approx(bits, abs=1e-6)
 
 
 @pytest.mark.parametrize(

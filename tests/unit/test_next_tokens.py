@@ -8,8 +8,8 @@ from html import escape
 import pytest
 
 from likely.next_tokens import NextTokens
-from likely.prediction.cursor import Prediction
-from likely.prediction.distribution import Candidate, percent
+from likely.prediction.candidates import Candidate, Prediction
+from likely.prediction.distribution import percent
 from likely.terminal import plain_table
 
 

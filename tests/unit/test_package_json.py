@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 import likely
-from likely.settings import SECTION, SPECIFICATION, Setting
+from likely.declaration import Setting
+from likely.settings import SECTION, SPECIFICATION
 
 ROOT = Path(__file__).parents[2]
 MANIFEST = json.loads((ROOT / "package.json").read_text("utf-8"))
@@ -22,7 +23,7 @@ CLIENT_ONLY = {
     "server.python",
     "trace.server",
 }
-JSON_TYPES = {"characters": "array"}
+JSON_TYPES = {"characters": "array", "path": "string"}
 
 
 def test_the_names_are_the_servers_and_the_clients_own() -> None:

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 from likely.cli import commands
-from likely.settings import SPECIFICATION, Setting
+from likely.declaration import Setting
+from likely.settings import SPECIFICATION
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -21,7 +22,12 @@ def allowed_text(setting: Setting) -> str:
         return ", ".join(f"`{choice}`" for choice in setting.choices)
     if setting.minimum is not None and setting.maximum is not None:
         return f"{setting.minimum:,} to {setting.maximum:,}"
-    kind = {"boolean": "`true`, `false`", "string": "text", "characters": "characters"}
+    kind = {
+        "boolean": "`true`, `false`",
+        "string": "text",
+        "path": "text",
+        "characters": "characters",
+    }
     return kind[setting.kind] + (" or `null`" if setting.nullable else "")
 
 

@@ -14,9 +14,9 @@ from likely.lsp import render
 from likely.lsp.client import Client, Markup, client_of
 from likely.lsp.documents import Document, Snapshot
 from likely.lsp.render import Answer
-from likely.prediction.covering import Method
-from likely.prediction.cursor import Prediction, Unit
-from likely.prediction.distribution import Candidate, TokenScore, percent
+from likely.prediction.candidates import Candidate, Method, Prediction
+from likely.prediction.distribution import TokenScore, percent
+from likely.prediction.options import Unit
 from likely.prediction.scoring import ScoredToken, TokenReading
 from likely.text.lines import PositionEncoding
 

@@ -3,36 +3,37 @@
 import math
 import unicodedata
 from itertools import accumulate, pairwise
-from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from likely.prediction.cursor import token_candidates
 from likely.prediction.distribution import score_token
+from likely.prediction.options import DocumentStart
 from likely.prediction.scoring import ScoredToken, TokenReading, read_token
-from likely.prediction.window import DocumentStart, TextBefore, reading_reach
-from unit.tiny import CODE, PROSE, STYLES, WORLD, RandomModel, Style, texts, vocabulary
+from likely.prediction.textbook import token_candidates
+from likely.prediction.window import TextBefore, reading_reach
+from unit.tiny import CODE, PROSE, STYLES, WORLD, RandomEngine, Style, answer, texts, vocabulary
 
 GPT2_ALL, PREFIX_SPACE = STYLES[0], STYLES[1]
-MODEL = RandomModel(vocabulary(GPT2_ALL))
+ENGINE = RandomEngine(vocabulary(GPT2_ALL))
 
 
 def read(
     text: str,
     place: int,
     *,
-    model: RandomModel = MODEL,
+    engine: RandomEngine = ENGINE,
     document_start: DocumentStart = "bos",
     k: int = 5,
 ) -> TokenReading | None:
     """The reading of the character at `place` in `text`."""
     data, after = text[:place].encode(), text[place:].encode()
-    start = max(0, len(data) - reading_reach(model))
+    start = max(0, len(data) - reading_reach(engine.model))
     while start > 0 and data[start] & 0xC0 == 0x80:
         start -= 1
-    return read_token(model, TextBefore(data[start:], start), after, k, document_start)
+    before = TextBefore(data[start:], start)
+    return answer(engine, read_token(engine.model, before, after, k, document_start))
 
 
 @settings(max_examples=60, deadline=None)
@@ -41,7 +42,7 @@ def read(
 def test_every_character_has_the_tokens_that_make_it_up(style: Style, text: str) -> None:
     if style.normalizes:
         text = unicodedata.normalize("NFC", text)
-    model = RandomModel(vocabulary(style))
+    engine = RandomEngine(vocabulary(style))
     tokens = vocabulary(style).encode(text.encode())
     ends = list(accumulate(len(vocabulary(style).token_bytes(token)) for token in tokens))
     boundaries = {len(text[:place].encode()) for place in range(len(text) + 1)}
@@ -49,11 +50,11 @@ def test_every_character_has_the_tokens_that_make_it_up(style: Style, text: str)
     for place in range(len(text)):
         offset = len(text[:place].encode())
         first, last = next((a, b) for a, b in pairwise(whole) if ends[b - 1] > offset)
-        rows = [model.row((model.separator, *tokens[:index])) for index in range(first, last)]
+        rows = [engine.row(engine.separator + tokens[:index]) for index in range(first, last)]
         expected = token_candidates(vocabulary(style), rows[0], 5)
         scores = [score_token(row, token) for row, token in zip(rows, tokens[first:], strict=False)]
         data = [vocabulary(style).token_bytes(token) for token in tokens[first:last]]
-        reading = read(text, place, model=model)
+        reading = read(text, place, engine=engine)
         assert reading is not None
         assert reading.rest == pytest.approx(1 - math.fsum(c.probability for c in expected))
         assert reading.surprisal == pytest.approx(math.fsum(s.surprisal for s in scores))
@@ -87,15 +88,14 @@ def test_the_first_token_follows_the_separator_and_it_says_so() -> None:
 
 
 def test_without_a_separator_the_first_token_has_nothing_before_it() -> None:
-    model: Any = RandomModel(vocabulary(GPT2_ALL))
-    model.separator = None
-    assert read("The end", 0, model=model) is None
-    assert read("The end", 4, model=model) is not None
+    engine = RandomEngine(vocabulary(GPT2_ALL), separated=False)
+    assert read("The end", 0, engine=engine) is None
+    assert read("The end", 4, engine=engine) is not None
 
 
 def test_a_prefix_space_is_no_part_of_the_document() -> None:
-    model = RandomModel(vocabulary(PREFIX_SPACE))
-    reading = read("the end", 0, model=model, document_start="auto")
+    engine = RandomEngine(vocabulary(PREFIX_SPACE))
+    reading = read("the end", 0, engine=engine, document_start="auto")
     assert reading is not None
     assert reading.data.startswith(b" ")
     assert reading.start == 0
@@ -109,43 +109,40 @@ def test_a_prefix_space_is_no_part_of_the_document() -> None:
 def test_far_into_a_document_a_token_follows_the_documents_own_tokens(
     style: Style, document: str
 ) -> None:
-    model: Any = RandomModel(vocabulary(style))
-    model.max_tokens = 128
+    engine = RandomEngine(vocabulary(style), max_tokens=128)
     data = document.encode()
     tokens, ends = vocabulary(style).spans(data)
     index_of = {end: number for number, end in enumerate([0, *ends])}
     for place in range(len(document) - 300, len(document), 3):
         offset = len(document[:place].encode())
-        reading = read(document, place, model=model)
+        reading = read(document, place, engine=engine)
         assert reading is not None
         assert reading.start <= offset < reading.end
         assert data[reading.start : reading.end] == reading.data
         index = index_of[reading.start]
         assert (
-            model.asked[-1 - max(0, len(reading.tokens) - 1)]
+            engine.asked[-1 - max(0, len(reading.tokens) - 1)]
             == (tokens[index - reading.context_tokens : index])
         )
         assert 56 <= reading.context_tokens <= 112
 
 
 def test_the_figures_of_a_token_do_not_depend_on_where_in_it_one_points() -> None:
-    model: Any = RandomModel(vocabulary(GPT2_ALL))
-    model.max_tokens = 32
+    engine = RandomEngine(vocabulary(GPT2_ALL), max_tokens=32)
     readings: dict[int, TokenReading] = {}
     for place in range(400, 900):
-        reading = read(PROSE * 4, place, model=model)
+        reading = read(PROSE * 4, place, engine=engine)
         assert reading is not None
         assert readings.setdefault(reading.start, reading) == reading
 
 
 def test_reading_on_uses_the_same_window_for_long() -> None:
-    model: Any = RandomModel(vocabulary(GPT2_ALL))
-    model.max_tokens = 512
+    engine = RandomEngine(vocabulary(GPT2_ALL), max_tokens=512)
     document = PROSE * 20
     firsts = set()
     for place in range(len(document) - 1000, len(document), 7):
-        assert read(document, place, model=model) is not None
-        firsts.add(model.asked[-1][:20])
+        assert read(document, place, engine=engine) is not None
+        firsts.add(engine.asked[-1][:20])
     assert len(firsts) <= 6
 
 

@@ -1,5 +1,6 @@
 """Options as sent -> settings, with a message for everything that had to be corrected."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -8,16 +9,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from likely.settings import SPECIFICATION, TRIGGER_CHARACTERS, Settings, flatten, parse
+from likely.declaration import settings_of
+from likely.settings import SPECIFICATION, TRIGGER_CHARACTERS, flatten, parse
 
 
-def value_of(settings: Settings, name: str) -> Any:
+def value_of(group: Any, name: str) -> Any:
     """A value by the name that clients use."""
-    found: Any = settings
-    for part in name.split("."):
-        snake = "".join(f"_{c.lower()}" if c.isupper() else c for c in part)
-        found = getattr(found, snake)
-    return found
+    for field in dataclasses.fields(group):
+        value = getattr(group, field.name)
+        if "setting" in field.metadata:
+            if field.metadata["setting"].name == name:
+                return value
+        elif dataclasses.is_dataclass(value) and any(
+            s.name == name for s in settings_of(type(value))
+        ):
+            return value_of(value, name)
+    raise KeyError(name)
 
 
 def nested(name: str, value: object) -> dict[str, Any]:
@@ -38,10 +45,11 @@ def test_what_is_not_said_is_the_default(raw: object) -> None:
 
 def test_the_defaults_are_those_of_the_design() -> None:
     settings = parse({})[0]
-    assert (settings.model, settings.k, settings.context_tokens) == ("smollm2-135m", 10, 512)
-    assert (settings.device, settings.threads, settings.document_start) == ("auto", 0, "auto")
-    assert (settings.completion.mode, settings.completion.unit) == ("exact", "token")
-    assert (settings.completion.min_probability, settings.completion.top_p) == (0.0, 1.0)
+    assert (settings.model, settings.device, settings.threads) == ("smollm2-135m", "auto", 0)
+    cursor = settings.cursor
+    assert (cursor.k, cursor.context_tokens, cursor.document_start) == (10, 512, "auto")
+    assert (cursor.mode, cursor.unit) == ("exact", "token")
+    assert (cursor.min_probability, cursor.top_p) == (0.0, 1.0)
     assert settings.completion.enabled
     assert settings.completion.continue_after_accept
     assert settings.hover.enabled
@@ -123,6 +131,7 @@ def test_a_good_value_is_taken_nested_or_dotted(name: str, given: object, used: 
         ("completion.triggerCharacters", ["a", "bc", 3, "", "\ud800"], ("a",)),
         ("completion.triggerCharacters", 7, TRIGGER_CHARACTERS),
         ("revision", 7, None),
+        ("cacheDirectory", "~nosuchuser/models", None),
         ("hover.k", 101, 100),
     ],
 )
@@ -158,6 +167,7 @@ def test_a_message_names_the_setting_and_what_it_should_be(raw: object, message:
     settings, messages = parse(raw)
     assert messages == [message]
     assert settings.completion == parse({})[0].completion
+    assert settings.cursor.mode == "exact"
 
 
 def test_every_bad_value_has_its_message() -> None:

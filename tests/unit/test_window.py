@@ -1,15 +1,15 @@
 """What the model sees of the text before a cursor."""
 
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from likely.prediction.options import DocumentStart
 from likely.prediction.window import (
     Context,
-    DocumentStart,
     TextBefore,
     before_text,
     make_context,
@@ -18,7 +18,7 @@ from likely.prediction.window import (
     steady_reach,
     whole_reach,
 )
-from unit.tiny import CODE, PROSE, STYLES, WORLD, RandomModel, Style, clippings, texts, vocabulary
+from unit.tiny import CODE, PROSE, STYLES, WORLD, RandomEngine, Style, clippings, texts, vocabulary
 
 GPT2_ALL, PREFIX_SPACE, NO_MERGES = STYLES[0], STYLES[1], STYLES[4]
 styles = st.sampled_from([GPT2_ALL, PREFIX_SPACE, NO_MERGES, STYLES[5], STYLES[8]])
@@ -42,8 +42,7 @@ def seen(text: str, bytes_kept: int | None = None) -> TextBefore:
 
 def start_of(text: str, *, ahead: bool = False) -> int:
     """Where the window begins that a cursor at the end of `text` sees while one types."""
-    model: Any = RandomModel(vocabulary(GPT2_ALL))
-    model.max_tokens = 2048
+    model = RandomEngine(vocabulary(GPT2_ALL), max_tokens=2048).model
     before = seen(text, steady_reach(model, 256))
     return steady_context(model, before, 256, "none", ahead=ahead).start
 
@@ -53,8 +52,7 @@ def start_of(text: str, *, ahead: bool = False) -> int:
 def test_the_window_depends_on_nothing_out_of_reach(
     style: Style, document: str, context_tokens: int, more: int
 ) -> None:
-    model = RandomModel(vocabulary(style))
-    model.max_tokens = 10_000
+    model = RandomEngine(vocabulary(style), max_tokens=10_000).model
     within = seen(document, steady_reach(model, context_tokens) + more)
     for ahead in (False, True):
         contexts = {
@@ -74,7 +72,7 @@ def test_the_window_depends_on_nothing_out_of_reach(
 def test_a_steady_window_holds_what_it_should_and_half_as_much_again_at_most(
     style: Style, document: str, context_tokens: int, before_end: int
 ) -> None:
-    model = RandomModel(vocabulary(style))
+    model = RandomEngine(vocabulary(style)).model
     text = document[: max(1, len(document) - before_end)]
     context = steady_context(model, seen(text), context_tokens, "auto")
     assert text.encode().endswith(context.data[context.prefix_space :])
@@ -89,7 +87,7 @@ def test_a_steady_window_holds_what_it_should_and_half_as_much_again_at_most(
 def test_what_is_asked_once_sees_as_many_of_the_documents_tokens_as_were_wanted(
     style: Style, document: str, context_tokens: int, before_end: int
 ) -> None:
-    model = RandomModel(vocabulary(style))
+    model = RandomEngine(vocabulary(style)).model
     text = document[: max(1, len(document) - before_end)]
     context = make_context(model, seen(text), context_tokens, "none")
     tokens = vocabulary(style).encode(context.data)
@@ -105,7 +103,7 @@ def test_what_is_asked_once_sees_as_many_of_the_documents_tokens_as_were_wanted(
 def test_a_steady_window_begins_where_a_token_of_the_document_does(
     style: Style, document: str, before_end: int
 ) -> None:
-    model = RandomModel(vocabulary(style))
+    model = RandomEngine(vocabulary(style)).model
     text = document[: max(1, len(document) - before_end)]
     context = steady_context(model, seen(text), 24, "none")
     tokens = vocabulary(style).encode(context.data)
@@ -116,16 +114,14 @@ def test_a_steady_window_begins_where_a_token_of_the_document_does(
 @settings(max_examples=20, deadline=None)
 @given(styles, documents)
 def test_a_text_that_fits_is_seen_whole(style: Style, document: str) -> None:
-    model = RandomModel(vocabulary(style))
-    model.max_tokens = 10_000
+    model = RandomEngine(vocabulary(style), max_tokens=10_000).model
     context = make_context(model, seen(document), None, "none")
     assert context.data[context.prefix_space :] == document.encode()
     assert context.start + context.prefix_space == 0
 
 
 def test_no_window_is_longer_than_the_model_can_take() -> None:
-    model = RandomModel(vocabulary(GPT2_ALL))
-    model.max_tokens = 64
+    model = RandomEngine(vocabulary(GPT2_ALL), max_tokens=64).model
     for context in (
         make_context(model, seen(PROSE * 3), 512, "none"),
         make_context(model, seen(PROSE * 3), None, "none"),
@@ -135,7 +131,7 @@ def test_no_window_is_longer_than_the_model_can_take() -> None:
 
 
 def test_the_separator_has_room_in_the_window() -> None:
-    model = RandomModel(vocabulary(GPT2_ALL))
+    model = RandomEngine(vocabulary(GPT2_ALL)).model
     tokens = len(vocabulary(GPT2_ALL).encode(PROSE.encode()))
     for size, seen_whole in ((tokens + 1, True), (tokens, False)):
         context = make_context(model, seen(PROSE), size, "bos")
@@ -168,7 +164,7 @@ def test_the_next_window_is_known_before_it_is_needed(kind: str) -> None:
 
 def test_a_window_begins_with_a_line_or_a_word() -> None:
     lines = "This weekend I plan\nto spend the day\n" * 60
-    model = RandomModel(vocabulary(GPT2_ALL))
+    model = RandomEngine(vocabulary(GPT2_ALL)).model
     context = steady_context(model, seen(lines), 100, "none")
     assert context.data.startswith((b"This", b"to"))
     words = " ".join(lines.split())
@@ -199,7 +195,7 @@ Before = Literal["separator", "space", "nothing"]
 def test_what_stands_before_a_document(
     style: Style, document_start: DocumentStart, text: str, before: Before
 ) -> None:
-    model = RandomModel(vocabulary(style))
+    model = RandomEngine(vocabulary(style)).model
     context = make_context(model, seen(text), 64, document_start)
     named = {"separator": "<|endoftext|>", "space": "a space", "nothing": ""}
     assert before_text(model.vocabulary, context) == named[before]
@@ -213,7 +209,9 @@ def test_what_stands_before_a_document(
 
 @pytest.mark.parametrize("document_start", ["auto", "bos", "space", "none"])
 def test_nothing_stands_before_a_window_within_a_document(document_start: DocumentStart) -> None:
-    context = make_context(RandomModel(vocabulary(GPT2_ALL)), seen(PROSE * 4), 64, document_start)
+    context = make_context(
+        RandomEngine(vocabulary(GPT2_ALL)).model, seen(PROSE * 4), 64, document_start
+    )
     assert context.start > 0
     assert context.head == ()
     assert not context.prefix_space
@@ -221,15 +219,14 @@ def test_nothing_stands_before_a_window_within_a_document(document_start: Docume
 
 
 def test_a_model_without_a_separator_has_none_put_before_it() -> None:
-    model: Any = RandomModel(vocabulary(GPT2_ALL))
-    model.separator = None
+    model = RandomEngine(vocabulary(GPT2_ALL), separated=False).model
     context = make_context(model, seen("The"), 64, "bos")
     assert context.head == ()
     assert stand_in(model, context) == context
 
 
 def test_the_separator_stands_in_where_nothing_is() -> None:
-    model = RandomModel(vocabulary(GPT2_ALL))
+    model = RandomEngine(vocabulary(GPT2_ALL)).model
     nothing = make_context(model, seen(""), 64, "none")
     assert stand_in(model, nothing) == Context(SEPARATOR, b"", 0, False)
     there = make_context(model, seen(""), 64, "bos")

@@ -4,48 +4,44 @@ import math
 
 import pytest
 
-from fakes import PHRASE, FakeModel
-from likely.prediction.cursor import CursorOptions, Prediction, predict_at_cursor
-from likely.prediction.distribution import Candidate
-from likely.prediction.window import TextBefore
+from fakes import PHRASE, ScriptedEngine
+from likely.prediction.candidates import Candidate, Prediction
+from likely.prediction.options import CursorOptions
 from likely.prediction.words import continues_word, expand_words
-from unit.tiny import GPT2, STYLES, RandomModel, Style, vocabulary
+from unit.tiny import GPT2, STYLES, RandomEngine, Style, answer, predict, vocabulary
 
 TINY = Style(GPT2, "prose", 40)
 
 
-def words(
-    model: FakeModel | RandomModel, typed: str, k: int = 5, mode: str = "exact"
-) -> Prediction:
+def words(engine: ScriptedEngine, typed: str, k: int = 5, mode: str = "exact") -> Prediction:
     options = CursorOptions(k=k, mode="exact" if mode == "exact" else "raw", unit="word")
-    return predict_at_cursor(model, TextBefore(typed.encode(), 0), options)
+    return predict(engine, typed, options)
 
 
 def test_a_word_of_one_token_is_worth_what_follows_it_as_a_boundary() -> None:
-    model = FakeModel()
-    found = words(model, PHRASE + " ")
+    engine = ScriptedEngine()
+    found = words(engine, PHRASE + " ")
     first = found.candidates[0]
-    (row,) = model.log_probabilities([model.vocabulary.encode((PHRASE + " visit").encode())])
+    own = engine.model.vocabulary
+    row = engine.logs(own.encode((PHRASE + " visit").encode()))
     continues = [
         i
-        for i in range(len(model.vocabulary))
-        if model.vocabulary.token_bytes(i)[:1].isalnum()
-        or model.vocabulary.token_bytes(i)[:1] in (b"_",)
-        or model.vocabulary.token_bytes(i)[:1] >= b"\x80"
+        for i in range(len(own))
+        if own.token_bytes(i)[:1].isalnum()
+        or own.token_bytes(i)[:1] in (b"_",)
+        or own.token_bytes(i)[:1] >= b"\x80"
     ]
     boundary = 1 - math.fsum(math.exp(row[i]) for i in continues)
     assert first.insertion == b"visit"
-    tokens = predict_at_cursor(
-        model, TextBefore((PHRASE + " ").encode(), 0), CursorOptions(k=1, mode="exact")
-    )
+    tokens = predict(engine, PHRASE + " ", CursorOptions(k=1, mode="exact"))
     assert first.probability == pytest.approx(tokens.candidates[0].probability * boundary, rel=0.02)
 
 
 def test_probabilities_are_in_order_and_leave_room_for_the_residual() -> None:
-    model = RandomModel(vocabulary(TINY))
+    engine = RandomEngine(vocabulary(TINY))
     for typed in ("This weekend", "They", "The  sp", "On two li"):
         for mode in ("raw", "exact"):
-            found = words(model, typed, 8, mode)
+            found = words(engine, typed, 8, mode)
             probabilities = [candidate.probability for candidate in found.candidates]
             assert probabilities == sorted(probabilities, reverse=True)
             assert math.fsum(probabilities) <= 1 + 1e-6
@@ -54,12 +50,13 @@ def test_probabilities_are_in_order_and_leave_room_for_the_residual() -> None:
 
 
 def test_every_word_is_a_lower_bound_of_its_tokens() -> None:
-    model = RandomModel(vocabulary(TINY))
-    prefix = model.vocabulary.encode(b"This weekend I plan")
-    found, _ = expand_words(model, prefix, _tokens(model, "This weekend I plan"), 6)
+    engine = RandomEngine(vocabulary(TINY))
+    prefix = engine.model.vocabulary.encode(b"This weekend I plan")
+    begun = _tokens(engine, "This weekend I plan")
+    found, _ = answer(engine, expand_words(engine.model.vocabulary, prefix, begun, 6))
     for candidate in found:
-        assert candidate.logprob <= model.log_probability(candidate.ids, prefix) + 1e-6
-        assert model.vocabulary.decode(candidate.ids) == candidate.insertion
+        assert candidate.logprob <= engine.log_probability(candidate.ids, prefix) + 1e-6
+        assert engine.model.vocabulary.decode(candidate.ids) == candidate.insertion
 
 
 @pytest.mark.parametrize(
@@ -69,19 +66,19 @@ def test_every_word_is_a_lower_bound_of_its_tokens() -> None:
 def test_punctuation_line_ends_and_scripts_without_spaces_stay_tokens(
     insertion: bytes, stays: bool
 ) -> None:
-    model = RandomModel(vocabulary(TINY))
-    prefix = model.vocabulary.encode(b"This")
-    token = Candidate(insertion, model.vocabulary.encode(insertion), 0.5, math.log(0.5))
-    (found, *_), _ = expand_words(model, prefix, [token], 1)
+    engine = RandomEngine(vocabulary(TINY))
+    prefix = engine.model.vocabulary.encode(b"This")
+    token = Candidate(insertion, engine.model.vocabulary.encode(insertion), 0.5, math.log(0.5))
+    (found, *_), _ = answer(engine, expand_words(engine.model.vocabulary, prefix, [token], 1))
     assert (found == token) is stays
 
 
 @pytest.mark.parametrize("style", STYLES)
 def test_no_word_ends_inside_a_character(style: Style) -> None:
-    model = RandomModel(vocabulary(style))
+    engine = RandomEngine(vocabulary(style))
     for typed in ("This weekend", "caf", "\u6f22", " "):
         for mode in ("raw", "exact"):
-            for candidate in words(model, typed, 40, mode).candidates:
+            for candidate in words(engine, typed, 40, mode).candidates:
                 assert candidate.insertion.decode()
 
 
@@ -104,6 +101,6 @@ def test_identifiers_and_contractions_go_on(token: bytes, continues: bool) -> No
     assert continues_word(token) is continues
 
 
-def _tokens(model: FakeModel, typed: str) -> tuple[Candidate, ...]:
+def _tokens(engine: ScriptedEngine, typed: str) -> tuple[Candidate, ...]:
     options = CursorOptions(k=12, mode="raw")
-    return predict_at_cursor(model, TextBefore(typed.encode(), 0), options).candidates
+    return predict(engine, typed, options).candidates

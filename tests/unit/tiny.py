@@ -2,20 +2,27 @@
 
 import json
 import unicodedata
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
-from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from hypothesis import strategies as st
-from likely.prediction.protocol import LogProbabilities
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
-from fakes import FakeModel
+from fakes import ScriptedEngine
+from likely.engines.engine import Driver, Engine
+from likely.prediction.candidates import Prediction
+from likely.prediction.cursor import predict_at_cursor
+from likely.prediction.distribution import Dense
+from likely.prediction.options import CursorOptions
+from likely.prediction.question import LanguageModel, Question
+from likely.prediction.window import TextBefore
 from likely.text.vocabulary import TokenIds, Vocabulary
 from oracle import Bpe
+
+T = TypeVar("T")
 
 GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 LLAMA3 = (
@@ -218,85 +225,52 @@ def _completion_table() -> dict[bytes, tuple[str, ...]]:
     return {cut: tuple(dict.fromkeys(kinds.values())) for cut, kinds in table.items()}
 
 
-class RandomModel(FakeModel):
-    """A language model with some distribution or other after every token sequence."""
+class RandomEngine(ScriptedEngine):
+    """An engine with some distribution or other after every token sequence."""
 
-    def __init__(self, vocabulary: Vocabulary, *, spread: float = 3.0) -> None:
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        *,
+        spread: float = 3.0,
+        max_tokens: int = 256,
+        separated: bool = True,
+    ) -> None:
         super().__init__({})
-        self.vocabulary = vocabulary
-        self.separator = min(vocabulary.special)
+        separator = min(vocabulary.special) if separated else None
+        self.model = LanguageModel("random", vocabulary, max_tokens, separator)
         self._spread = spread
-        self._known: dict[TokenIds, LogProbabilities] = {}
+        self._made: dict[TokenIds, Dense] = {}
 
-    def log_probabilities(self, sequences: Sequence[TokenIds]) -> list[LogProbabilities]:
-        assert all(sequences), "a model cannot be asked about nothing"
-        self.asked += sequences
-        return [self.row(sequence) for sequence in sequences]
+    @property
+    def separator(self) -> TokenIds:
+        """The sequence that stands before a document."""
+        assert self.model.separator is not None
+        return (self.model.separator,)
 
-    def knows(self, sequence: TokenIds) -> bool:
-        return sequence in self._known
-
-    def row(self, sequence: TokenIds) -> LogProbabilities:
-        if sequence not in self._known:
-            random = np.random.default_rng([len(sequence), *sequence])
-            logits = self._spread * random.standard_normal(len(self.vocabulary))
+    def row(self, prefix: TokenIds) -> Dense:
+        if prefix not in self._made:
+            random = np.random.default_rng([len(prefix), *prefix])
+            logits = self._spread * random.standard_normal(len(self.model.vocabulary))
             row = (logits - np.logaddexp.reduce(logits)).astype(np.float32)
             row.setflags(write=False)
-            self._known[sequence] = row
-        return self._known[sequence]
+            self._made[prefix] = Dense(row)
+        return self._made[prefix]
 
     def log_probability(self, tokens: TokenIds, before: TokenIds) -> float:
         """log P(tokens | before), added up in float64."""
         total = 0.0
         for place, token in enumerate(tokens):
-            total += float(self.row(before + tokens[:place])[token])
+            total += self.row(before + tokens[:place]).log_probability(token)
         return total
 
-    def release(self, owner: Hashable) -> None:
-        self._known.clear()
+
+def answer(engine: Engine, question: Question[T]) -> T:
+    """The answer to a question of which nothing is known yet."""
+    return Driver(engine).answer(question)
 
 
-def save_model(folder: Path, config: Any, **how: Any) -> Path:
-    """Write a random model and its tokenizer, as plain transformers would; all of it random.
-
-    `how`: `dtype` to store, and what `save_pretrained` takes.
-    """
-    import torch
-
-    tokenizer = definition(STYLES[0])
-    torch.manual_seed(1)
-    config.vocab_size = len(vocabulary(STYLES[0]))
-    model = _causal_models().from_config(config)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.15 * torch.randn_like(parameter))
-    model.to(how.pop("dtype", torch.float32)).save_pretrained(folder, **how)
-    (folder / "tokenizer.json").write_text(tokenizer, encoding="utf-8")
-    return folder
-
-
-def change_config(folder: Path, **changes: Any) -> Path:
-    """Rewrite entries of `config.json`; None removes one."""
-    path = folder / "config.json"
-    config = json.loads(path.read_text(encoding="utf-8")) | changes
-    path.write_text(json.dumps({k: v for k, v in config.items() if v is not None}))
-    return folder
-
-
-def recompute(folder: Path, sequences: Sequence[TokenIds]) -> list[LogProbabilities]:
-    """Rows from plain transformers: each sequence whole, nothing kept."""
-    import torch
-
-    model = _causal_models().from_pretrained(folder, dtype=torch.float32).eval()
-    rows = []
-    with torch.inference_mode():
-        for sequence in sequences:
-            logits = model(input_ids=torch.tensor([sequence]), use_cache=False).logits
-            rows.append(torch.log_softmax(logits[0, -1].float(), dim=-1).numpy())
-    return rows
-
-
-def _causal_models() -> Any:
-    from transformers import AutoModelForCausalLM
-
-    return AutoModelForCausalLM
+def predict(engine: Engine, text: str, options: CursorOptions) -> Prediction:
+    """The prediction at the end of a document of which nothing is known yet."""
+    before = TextBefore(text.encode(), 0)
+    return answer(engine, predict_at_cursor(engine.model, before, options))

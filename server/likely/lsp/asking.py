@@ -1,5 +1,7 @@
 """Settings and snapshots -> questions to prediction."""
 
+from dataclasses import replace
+
 from likely.lsp.documents import Snapshot
 from likely.prediction.options import CursorOptions
 from likely.prediction.question import LanguageModel
@@ -9,7 +11,7 @@ from likely.settings import Settings
 
 def bytes_needed(settings: Settings, model: LanguageModel) -> int:
     """How many bytes before a cursor can matter."""
-    return steady_reach(model, settings.context_tokens)
+    return steady_reach(model, settings.cursor.context_tokens)
 
 
 def text_before(snapshot: Snapshot) -> TextBefore:
@@ -18,15 +20,5 @@ def text_before(snapshot: Snapshot) -> TextBefore:
 
 
 def options(settings: Settings) -> CursorOptions:
-    """What to propose at a cursor."""
-    completion = settings.completion
-    return CursorOptions(
-        k=settings.k,
-        mode=completion.mode,
-        unit=completion.unit,
-        top_p=completion.top_p,
-        min_probability=completion.min_probability,
-        context_tokens=settings.context_tokens,
-        steady=True,
-        document_start=settings.document_start,
-    )
+    """What to propose at a cursor where somebody types."""
+    return replace(settings.cursor, steady=True)

@@ -22,7 +22,7 @@ _BYTES_PER_TOKEN = 4
 
 def prefill_beginning(session: Session, uri: str, document: Document) -> None:
     """Prepare for typing in a document just opened: its first window, wherever in it that is."""
-    beginning = document.beginning(_BYTES_PER_TOKEN * session.settings.context_tokens)
+    beginning = document.beginning(_BYTES_PER_TOKEN * (session.settings.cursor.context_tokens or 0))
     if session.settings.completion.enabled and beginning.strip():
         look_ahead(session, uri, TextBefore(beginning, 0), asking.options(session.settings))
 

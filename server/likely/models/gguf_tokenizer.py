@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from likely.models.reporting import ModelError
-from likely.text.vocabulary import CONTRACTIONS, word_pattern
+from likely.text.pretokenizers import CONTRACTIONS, word_pattern
 
 _SPACES = r"\s*[\r\n]+|\s+(?!\S)|\s+"
 _GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"

@@ -193,14 +193,15 @@ class _Weighing:
         self._covered = covered
         self._threshold = math.log(negligible) if negligible > 0 else -math.inf
         self._weights: dict[int, tuple[NDArray[np.float64], float]] = {}
+        self._unknown: dict[TokenIds, float] = {}
 
     def weigh(self) -> CursorDistribution:
         """The distribution over the covers whose rows are there."""
         self.missing.clear()
         self.unjudged.clear()
+        self._unknown.clear()
         overhanging = []
         total = left_out = -math.inf
-        unknown: dict[TokenIds, float] = {}
         boundaries = dict.fromkeys(self._covered.boundaries, -math.inf)
         for place, cover in enumerate(self._covered.covers):
             log_head = self._log_probability(cover.head, total + self._threshold)
@@ -208,7 +209,7 @@ class _Weighing:
                 self.unjudged.append(cover.head)
                 continue
             together = _log_add(left_out, log_head)
-            if together < total + self._threshold:
+            if log_head == -math.inf or together < total + self._threshold:
                 left_out = together
                 continue
             row = self.rows.get(cover.head)
@@ -218,12 +219,12 @@ class _Weighing:
             weights, log_sum = self._weigh_cover(place, cover, row, log_head)
             overhanging.append((cover, weights))
             total = _log_add(total, log_sum)
-            unknown[cover.head] = math.exp(log_head) * row.unknown_mass
+            self._note_unknown(cover.head, log_head, row)
             for boundary in self._covered.boundaries:
                 if cover.head == boundary[:-1]:
                     for found in np.flatnonzero(cover.tokens == boundary[-1]):
                         boundaries[boundary] = float(weights[found])
-        known, unknown_mass = total, math.fsum(unknown.values())
+        known, unknown_mass = total, math.fsum(self._unknown.values())
         if unknown_mass > 0:
             total = _log_add(total, math.log(unknown_mass))
             unknown_mass = 1.0 - math.exp(known - total)
@@ -251,14 +252,20 @@ class _Weighing:
         """
         total = 0.0
         for place, token in enumerate(head):
-            if total < least:
+            if total < least or total == -math.inf:
                 break
             row = self.rows.get(head[:place])
             if row is None:
                 self.missing[head[:place]] = None
                 return None
+            self._note_unknown(head[:place], total, row)
             total += row.log_probability(token)
         return total
+
+    def _note_unknown(self, head: TokenIds, log_head: float, row: Distribution) -> None:
+        """What is not told after a head might all belong to the fragment."""
+        if row.unknown_mass > 0:
+            self._unknown[head] = math.exp(log_head) * row.unknown_mass
 
 
 def riders(covered: Covered, distribution: CursorDistribution) -> Iterator[TokenIds]:

@@ -61,8 +61,7 @@ def context_before(
     """What the model sees of `text`; `ahead`: of a steady window, the one that comes next."""
     tokens, document_start = options.context_tokens, options.document_start
     if options.steady:
-        least = model.max_tokens if tokens is None else tokens
-        return steady_context(model, text, least, document_start, ahead=ahead)
+        return steady_context(model, text, tokens, document_start, ahead=ahead)
     return make_context(model, text, tokens, document_start)
 
 

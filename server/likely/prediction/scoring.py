@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from likely.prediction.candidates import Candidate
 from likely.prediction.distribution import BITS_PER_NAT, TokenScore, score_token
+from likely.prediction.options import DocumentStart
 from likely.prediction.question import LanguageModel, Question, distributions_after
 from likely.prediction.textbook import token_candidates
 from likely.prediction.window import (
     Context,
-    DocumentStart,
     TextBefore,
     before_text,
     reading_context,

@@ -10,12 +10,10 @@ import unicodedata
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
 
+from likely.prediction.options import DocumentStart
 from likely.prediction.question import LanguageModel
 from likely.text.vocabulary import TokenIds, Vocabulary
-
-DocumentStart = Literal["auto", "none", "bos", "space"]
 
 MIN_CONTEXT_TOKENS = 16
 _NEAR, _FAR = 6, 24
@@ -89,7 +87,7 @@ def whole_reach(model: LanguageModel, context_tokens: int | None) -> int:
     return reach(_allowed(model, context_tokens))
 
 
-def steady_reach(model: LanguageModel, context_tokens: int) -> int:
+def steady_reach(model: LanguageModel, context_tokens: int | None) -> int:
     """How many bytes before the cursor matter while typing; see `steady_context`."""
     return reach(_steady(model, context_tokens)[1])
 
@@ -122,7 +120,7 @@ def make_context(
 def steady_context(
     model: LanguageModel,
     text: TextBefore,
-    context_tokens: int,
+    context_tokens: int | None,
     document_start: DocumentStart,
     *,
     ahead: bool = False,
@@ -161,8 +159,10 @@ def _allowed(model: LanguageModel, context_tokens: int | None) -> int:
     return most if context_tokens is None else max(MIN_CONTEXT_TOKENS, min(context_tokens, most))
 
 
-def _steady(model: LanguageModel, context_tokens: int) -> tuple[int, int]:
+def _steady(model: LanguageModel, context_tokens: int | None) -> tuple[int, int]:
     """How many tokens a window holds at least, where the text has so many, and at most."""
+    if context_tokens is None:
+        context_tokens = model.max_tokens
     most = min(max(MIN_CONTEXT_TOKENS, context_tokens) * 3 // 2, _allowed(model, None))
     return most * 2 // 3, most
 

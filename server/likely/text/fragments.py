@@ -57,9 +57,10 @@ class Fragments:
     """Segmentation and covers for one vocabulary; memoizes, so one thread at a time."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
-        if not vocabulary.exact:
+        if vocabulary.pre_tokenizer is None:
             raise ValueError("covers need byte-level BPE behind a known pre-tokenizer")
         self._vocabulary = vocabulary
+        self._rules = vocabulary.pre_tokenizer
         self._bases: OrderedDict[bytes, tuple[TokenIds, int]] = OrderedDict()
         self.heads = lru_cache(maxsize=4096)(self._find_heads)
         self._readings = lru_cache(maxsize=16384)(self._find_readings)
@@ -85,7 +86,7 @@ class Fragments:
     def _segment_from(self, text: bytes, tokens: TokenIds, start: int) -> Segments | None:
         tail = text[start:]
         pieces = self._pieces(tail.decode())
-        last = _first_unstable(pieces)
+        last = self._rules.first_unstable(pieces)
         while self._vocabulary.composes and last > 0 and _combines(pieces[last][0]):
             last -= 1  # a mark yet to be typed may go between this one and its letter
         if last == 0 and start > 0:
@@ -102,7 +103,7 @@ class Fragments:
         return Segments(base, length, text[length:])
 
     def _pieces(self, text: str) -> list[str]:
-        ends = _distinct(self._vocabulary.pre_token_ends(text))
+        ends = self._rules.ends(text)
         return [text[a:b] for a, b in zip([0, *ends], ends, strict=False)]
 
     def _without(self, tokens: TokenIds, last: list[str]) -> TokenIds:
@@ -154,9 +155,9 @@ class Fragments:
         Each reading lists the character offsets inside `text` at which pre-tokens end.
         """
         readings: dict[tuple[int, ...], None] = {}
-        for future in _futures(text):
-            ends = self._vocabulary.pre_token_ends(text + future)
-            readings[tuple(_distinct([end for end in ends if end < len(text)]))] = None
+        for future in self._rules.futures(text):
+            ends = self._rules.ends(text + future)
+            readings[tuple(end for end in ends if end < len(text))] = None
         return tuple(readings)
 
     def _merge_cut(self, text: str, ends: tuple[int, ...], length: int) -> TokenIds:
@@ -199,7 +200,7 @@ class Fragments:
         simple &= self._is_single[tokens]
         shape_of = self._shapes[tokens]
         shapes_by_ends: dict[tuple[int, ...], list[int]] = {}
-        kinds = _kinds(left.decode(errors="ignore"))
+        kinds = self._rules.kinds(left.decode(errors="ignore"))
         for shape in np.unique(shape_of[simple]).tolist():
             for ends in self._find_junctions(left, kinds, shape):
                 shapes_by_ends.setdefault(ends, []).append(shape)
@@ -274,7 +275,7 @@ class Fragments:
         shape_of = np.zeros(len(vocabulary), dtype=np.int64)
         representatives = []
         for token in np.flatnonzero(self._is_whole).tolist():
-            shape = _shape(vocabulary.token_bytes(token).decode())
+            shape = self._rules.shape(vocabulary.token_bytes(token).decode())
             if shape not in shapes:
                 shapes[shape] = len(shapes)
                 representatives.append(token)
@@ -314,82 +315,13 @@ class Fragments:
         )
 
 
-def _first_unstable(pieces: list[str]) -> int:
-    """The index of the first pre-token that typing on could change.
-
-    The last pre-token can grow. A trailing run of white space gives its last character to the
-    next word, or joins with the next line end, so it goes back whole. Contractions ('ll) are
-    decided two letters after the apostrophe.
-    """
-    last = len(pieces) - 1
-    while last > 0 and pieces[last].isspace() and pieces[last - 1].isspace():
-        last -= 1
-    if last > 0 and pieces[last - 1] == "'" and len(pieces[last]) == 1:
-        last -= 1
-    return max(last, 0)
-
-
 def _combines(character: str) -> bool:
     return unicodedata.category(character)[0] == "M"
-
-
-def _futures(text: str) -> tuple[str, ...]:
-    """Continuations of `text`, one for each way in which they can change its last pre-tokens.
-
-    White space before something else gives up its last character, except where digits are
-    split off first, and is one with the line end that follows. Contractions end with a letter.
-    """
-    if text[-1:].isspace():
-        return ("", "a", "\n")
-    if text[-2:-1] == "'" and text[-1] in "rvl":
-        return ("", "e", "l")
-    return ("",)
-
-
-def _distinct(ends: list[int]) -> list[int]:
-    """Offsets without repetitions (a character of several bytes may repeat its offset)."""
-    return list(dict.fromkeys(ends))
 
 
 def _is_boundary(text: bytes, i: int) -> bool:
     """Whether a character starts or the text ends at byte `i`."""
     return i >= len(text) or (text[i] & 0xC0) != 0x80
-
-
-def _shape(text: str) -> tuple[str, ...]:
-    """What a pre-tokenizer can tell about `text`: classes of characters, long runs capped.
-
-    White space, punctuation and the letters of contractions stand for themselves; other
-    characters for their general category. Digits group by at most three, so runs of four say
-    all that there is to say.
-    """
-    shape: list[str] = []
-    for place, character in enumerate(text):
-        kind = _kind(character, contracts=place < 3)
-        if len(shape) < 4 or any(earlier != kind for earlier in shape[-4:]):
-            shape.append(kind)
-    return tuple(shape)
-
-
-def _kinds(text: str) -> tuple[str, ...]:
-    """What a pre-tokenizer can tell about each character of `text`."""
-    return tuple(
-        _kind(character, contracts="'" in text[max(0, place - 2) : place])
-        for place, character in enumerate(text)
-    )
-
-
-def _kind(character: str, *, contracts: bool) -> str:
-    """The character itself where a pattern may name it, else its general category.
-
-    `contracts`: it may be a letter of a contraction.
-    """
-    literal = ord(character) < 0x80 and not character.isalnum()
-    # U+017F is an s to a pattern that ignores case.
-    contraction = contracts and character in "sStTrReEvVmMlLdD\u017f"
-    if literal or contraction or character.isspace():
-        return character
-    return unicodedata.category(character)
 
 
 @lru_cache(maxsize=1024)

@@ -14,34 +14,11 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer, processors
 
 from likely.text.escaping import visible
+from likely.text.pretokenizers import members, recognized
 
 TokenIds = tuple[int, ...]
 Ids = NDArray[np.int64]
 
-CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
-
-
-def word_pattern(digits: str, *, marks: bool = False) -> str:
-    """The pre-tokenizer pattern of Llama 3 and Qwen, which differ in how `digits` group.
-
-    `marks`: combining marks belong to the words they stand in, as in Qwen 3.5.
-    """
-    letters, also = (r"[\p{L}\p{M}]", r"\p{M}") if marks else (r"\p{L}", "")
-    return (
-        rf"{CONTRACTIONS}|[^\r\n\p{{L}}\p{{N}}]?{letters}+|{digits}"
-        rf"| ?[^\s\p{{L}}{also}\p{{N}}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-    )
-
-
-# Pre-tokenizer patterns whose look-ahead `fragments.py` knows; GPT-2's own is built into the
-# ByteLevel pre-tokenizer.
-_KNOWN_PATTERNS = frozenset(
-    [
-        word_pattern(r"\p{N}{1,3}"),
-        word_pattern(r"\p{N}"),
-        word_pattern(r"\p{N}", marks=True),
-    ]
-)
 _VISIBLE = {" ": "·", "\n": "⏎", "\r": "␍", "\t": "⇥", "\u00a0": "⍽", "\u3000": "□"}
 _STAND_INS = frozenset("".join(_VISIBLE.values()))
 # Bytes that are no UTF-8, as Python's "surrogateescape" decodes them.
@@ -78,8 +55,9 @@ class Vocabulary:
 
     Tokens may be half a character. Special tokens have no bytes: their text in a document is
     ordinary text. `byte_level` says that the tokens' bytes concatenate to exactly the text
-    (byte-level BPE); `exact` says, on top, that the pre-tokenizer is one whose boundaries
-    `fragments.py` can reason about; `has_bytes` is False where no bytes can be told at all.
+    (byte-level BPE); `pre_tokenizer` is the one before it where its boundaries are known, so that
+    `fragments.py` can reason about them, else None; `has_bytes` is False where no bytes can be
+    told at all.
     `composes`: text is put into Unicode's form NFC first (Qwen), so that the bytes are those of
     the composed text. `begins`: the tokens that the tokenizer itself puts before every text.
     """
@@ -94,7 +72,7 @@ class Vocabulary:
         self.composes = self.byte_level and description["normalizer"] is not None
         if self.byte_level and (self.adds_prefix_space or markers):
             # A space before a document is `documentStart`'s matter.
-            for member in _members(description["pre_tokenizer"]):
+            for member in members(description["pre_tokenizer"]):
                 if member["type"] == "ByteLevel":
                     member["add_prefix_space"] = False
             # Qwen's <tool_call> and the like are no text either, special by name or not.
@@ -112,10 +90,10 @@ class Vocabulary:
         self._model = tokenizer.model
         self.special = frozenset(i for i, token in added.items() if token["special"])
         # Added text (Pythia's runs of spaces) is found before any pre-token is.
-        self.exact = (
-            self.byte_level
-            and _boundaries_are_known(description["pre_tokenizer"])
-            and len(self.special) == len(added)
+        self.pre_tokenizer = (
+            recognized(description["pre_tokenizer"], tokenizer.pre_tokenizer)
+            if self.byte_level and len(self.special) == len(added)
+            else None
         )
         self._names: dict[int, str] = {i: t for t, i in tokenizer.get_vocab(True).items()}
         count = max(max(self._names, default=-1) + 1, size or 0)
@@ -125,6 +103,11 @@ class Vocabulary:
         for i, name in self._names.items():
             if i not in self.special:
                 self._bytes[i] = name.encode() if i in added else to_bytes(name)
+
+    @property
+    def exact(self) -> bool:
+        """Whether covers and canonical encodings can be told."""
+        return self.pre_tokenizer is not None
 
     @classmethod
     def from_file(cls, path: Path, *, size: int | None = None) -> Self:
@@ -183,12 +166,6 @@ class Vocabulary:
     def _mapped_tokens(self) -> list[str]:
         return [_mapped(data) for data in self._bytes]
 
-    def pre_token_ends(self, text: str) -> list[int]:
-        """Character offsets at which the pre-tokens of `text` end (byte-level BPE only)."""
-        pieces = self._tokenizer.pre_tokenizer.pre_tokenize_str(text)
-        # A character of several bytes may yield several pieces with one offset.
-        return [end for _, (_, end) in pieces]
-
     def decode(self, ids: Iterable[int]) -> bytes:
         """Concatenate the tokens' bytes."""
         return b"".join([self._bytes[i] for i in ids])
@@ -240,47 +217,25 @@ def _successor(prefix: bytes) -> bytes:
     return trimmed[:-1] + bytes([trimmed[-1] + 1])
 
 
-def _members(pre_tokenizer: dict[str, Any] | None) -> list[dict[str, Any]]:
-    if pre_tokenizer is None:
-        return []
-    if pre_tokenizer["type"] == "Sequence":
-        return list(pre_tokenizer["pretokenizers"])
-    return [pre_tokenizer]
-
-
 def _is_byte_level(description: Mapping[str, Any]) -> bool:
     model = description["model"]
-    members = _members(description["pre_tokenizer"])
+    parts = members(description["pre_tokenizer"])
     normalizer = description["normalizer"]
     return (
         model.get("type") == "BPE"
         and not model.get("dropout")
         and not model.get("continuing_subword_prefix")
         and not model.get("end_of_word_suffix")
-        and bool(members)
-        and members[-1]["type"] == "ByteLevel"
+        and bool(parts)
+        and parts[-1]["type"] == "ByteLevel"
         and (normalizer is None or normalizer["type"] == "NFC")
     )
-
-
-def _boundaries_are_known(pre_tokenizer: dict[str, Any] | None) -> bool:
-    """Whether every part is GPT-2's, Llama 3's or Qwen's pattern, or a split at digits."""
-    *before, last = _members(pre_tokenizer)
-    for member in before:
-        if member["type"] == "Digits":
-            continue
-        if member["type"] != "Split" or member.get("invert") or member["behavior"] != "Isolated":
-            return False
-        if member["pattern"].get("Regex") not in _KNOWN_PATTERNS:
-            return False
-    splits = any(member["type"] == "Split" for member in before)
-    return bool(last["use_regex"]) or splits
 
 
 def _adds_prefix_space(description: Mapping[str, Any]) -> bool:
     return any(
         member["type"] == "ByteLevel" and member["add_prefix_space"]
-        for member in _members(description["pre_tokenizer"])
+        for member in members(description["pre_tokenizer"])
     )
 
 

@@ -44,7 +44,9 @@ async def handle(session: Session, params: types.HoverParams) -> types.Hover | N
         answer = render.Answer(prediction, "token", model.name, model.vocabulary)
         return types.Hover(render.next_tokens(answer, markup))
 
-    question = read_token(model, text, snapshot.after, settings.hover.k, settings.document_start)
+    question = read_token(
+        model, text, snapshot.after, settings.hover.k, settings.cursor.document_start
+    )
     reading = await session.ask("hover", uri, question)
     # The offsets belong to the text as it was.
     if reading is None or document.edits != edits:

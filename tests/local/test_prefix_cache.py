@@ -11,12 +11,14 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig
 
-from likely.engines.loading import CausalLanguageModel, TreePasses, load
+from likely.engines.engine import NOBODY, Work
+from likely.engines.loading import load
+from likely.engines.local import prefix_cache
 from likely.engines.local.decoders import Gpt2Decoder, LlamaDecoder
 from likely.engines.local.prefix_cache import PrefixCache
-from likely.models import prefix_cache
+from likely.engines.local.tree_engine import TreeEngine
 from likely.text.vocabulary import TokenIds
-from unit.tiny import save_model
+from tiny_models import save_model
 
 POSITIONS = 160
 CONFIGS: dict[str, Any] = {
@@ -40,20 +42,24 @@ class Subject:
     """A tiny model with our cache, and plain transformers beside it."""
 
     def __init__(self, folder: Path) -> None:
-        self.model: CausalLanguageModel = load(folder, name="tiny", device="cpu")
-        passes = self.model._passes
-        assert isinstance(passes, TreePasses)
-        self.cache: PrefixCache = passes._cache
+        engine = load(folder, name="tiny", device="cpu")
+        assert isinstance(engine, TreeEngine)
+        self.engine = engine
+        self.cache: PrefixCache = engine._cache
         plain: Any = AutoModelForCausalLM
         self._plain = plain.from_pretrained(folder, dtype=torch.float32).eval()
         self.recompute = cache(self._recompute)
 
-    def ask(self, sequences: list[TokenIds], owner: Hashable = None) -> None:
+    def ask(
+        self,
+        sequences: list[TokenIds],
+        owner: Hashable = None,
+        poll: Callable[[], None] = NOBODY.poll,
+    ) -> None:
         """Ask for rows, and hold each against a full recomputation."""
-        self.model.owner = owner
-        self.model._rows.clear()
-        rows = self.model.log_probabilities(sequences)
-        for sequence, row in zip(sequences, rows, strict=True):
+        found = self.engine.distributions(sequences, Work(owner, poll))
+        for sequence, distribution in zip(sequences, found, strict=True):
+            row = distribution.log_probabilities()
             expected = self.recompute(sequence)
             assert np.abs(np.exp(row) - np.exp(expected)).max() < 1e-5
             assert np.abs(row - expected).max() < 1e-4
@@ -150,37 +156,37 @@ def test_thousands_of_edits_with_the_room_that_there_is(subject: Subject) -> Non
 
 def test_what_was_seen_is_not_computed_again(llama: Subject) -> None:
     sequence = tuple(range(100))
-    before = llama.model.rows_computed
+    before = llama.engine.rows_computed
     llama.ask([sequence])
-    assert llama.model.rows_computed - before == 100
+    assert llama.engine.rows_computed - before == 100
     llama.ask([sequence[:60], sequence])
-    assert llama.model.rows_computed - before == 100
+    assert llama.engine.rows_computed - before == 100
     llama.ask([(*sequence, 5), (*sequence, 6, 7), (*sequence[:70], 8)])
-    assert llama.model.rows_computed - before == 104
+    assert llama.engine.rows_computed - before == 104
     llama.ask([(*sequence, 5, 9)])
-    assert llama.model.rows_computed - before == 105
+    assert llama.engine.rows_computed - before == 105
 
 
 def test_typing_in_one_document_forgets_nothing_of_another(llama: Subject) -> None:
     one, other = tuple(range(100)), tuple(range(200, 300))
     llama.ask([one], "one")
     llama.ask([other], "other")
-    before = llama.model.rows_computed
+    before = llama.engine.rows_computed
     for length in range(1, 40):
         llama.ask([(*one, *range(300, 300 + length))], "one")
-    assert llama.model.rows_computed - before == 39
+    assert llama.engine.rows_computed - before == 39
     llama.ask([(*other, 7)], "other")
-    assert llama.model.rows_computed - before == 40
+    assert llama.engine.rows_computed - before == 40
 
 
 def test_branches_are_forgotten_before_what_they_branch_from(llama: Subject) -> None:
     base = tuple(range(100))
-    before = llama.model.rows_computed
+    before = llama.engine.rows_computed
     for i in range(600):
-        llama.model.log_probabilities([(*base, i % 400, i // 400)])
+        llama.engine.distributions([(*base, i % 400, i // 400)], NOBODY)
     (tree,) = llama.cache._trees
     assert tree.used <= 102 + prefix_cache._SPARE_SLOTS
-    assert llama.model.rows_computed - before <= 100 + 2 * 600
+    assert llama.engine.rows_computed - before <= 100 + 2 * 600
 
 
 def test_the_least_recently_used_document_is_forgotten_first(llama: Subject) -> None:
@@ -188,28 +194,28 @@ def test_the_least_recently_used_document_is_forgotten_first(llama: Subject) -> 
     documents = [tuple(range(start, start + 50)) for start in (0, 100, 200)]
     for document in documents:
         llama.ask([document])
-    before = llama.model.rows_computed
+    before = llama.engine.rows_computed
     llama.ask([documents[2]])
     llama.ask([documents[1]])
-    assert llama.model.rows_computed == before
+    assert llama.engine.rows_computed == before
     llama.ask([documents[0]])
-    assert llama.model.rows_computed - before == 50
+    assert llama.engine.rows_computed - before == 50
 
 
 def test_a_closed_document_is_forgotten(llama: Subject) -> None:
     one, other = tuple(range(100)), tuple(range(200, 300))
     llama.ask([one], "one")
     llama.ask([other], "other")
-    llama.model.release("one")
+    llama.engine.release("one")
     assert memory(llama.cache)[0] == 1
-    before = llama.model.rows_computed
+    before = llama.engine.rows_computed
     llama.ask([other], "other")
-    assert llama.model.rows_computed == before
+    assert llama.engine.rows_computed == before
     llama.ask([one], "one")
-    assert llama.model.rows_computed - before == 100
-    llama.model.release("nobody")
+    assert llama.engine.rows_computed - before == 100
+    llama.engine.release("nobody")
     assert memory(llama.cache)[0] == 2
-    llama.model.clear()
+    llama.engine.clear()
     assert memory(llama.cache)[0] == 0
 
 
@@ -235,13 +241,11 @@ def test_work_may_be_abandoned_at_any_moment(
     pick = random.Random(6)
     abandoned = 0
     for owner, sequences in edits(pick, 400):
-        subject.model.poll = failing_at(pick.randrange(1, 8))
         try:
-            subject.ask(sequences, owner)
+            subject.ask(sequences, owner, failing_at(pick.randrange(1, 8)))
         except StaleError:
             abandoned += 1
         assert_sound(subject.cache)
-        subject.model.poll = lambda: None
         if pick.random() < 0.5:
             subject.ask(sequences, owner)
     assert abandoned > 50
@@ -249,15 +253,13 @@ def test_work_may_be_abandoned_at_any_moment(
 
 def test_what_was_done_before_work_is_abandoned_is_kept(llama: Subject) -> None:
     sequence = tuple(i % 400 for i in range(150))
-    before = llama.model.rows_computed
+    before = llama.engine.rows_computed
     # Two layers for each of two chunks, then the third chunk's first.
-    llama.model.poll = failing_at(5)
     with pytest.raises(StaleError):
-        llama.ask([sequence])
-    assert llama.model.rows_computed - before == 2 * prefix_cache.CHUNK
-    llama.model.poll = lambda: None
+        llama.ask([sequence], poll=failing_at(5))
+    assert llama.engine.rows_computed - before == 2 * prefix_cache.CHUNK
     llama.ask([sequence])
-    assert llama.model.rows_computed - before == 150
+    assert llama.engine.rows_computed - before == 150
 
 
 def test_many_unrelated_sequences_may_be_asked_at_once(subject: Subject) -> None:
@@ -287,6 +289,4 @@ def test_memory_is_bounded_for_large_models() -> None:
 
 
 def test_the_decoders_are_ours(subject: Subject) -> None:
-    passes = subject.model._passes
-    assert isinstance(passes, TreePasses)
-    assert isinstance(passes._decoder, LlamaDecoder | Gpt2Decoder)
+    assert isinstance(subject.engine._decoder, LlamaDecoder | Gpt2Decoder)

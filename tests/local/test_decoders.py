@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from transformers import (
     BloomConfig,
@@ -25,13 +26,18 @@ from transformers import (
     Qwen2Config,
 )
 
-from likely.engines.loading import CausalLanguageModel, TreePasses, load
+from likely.engines.engine import NOBODY, Driver, Engine, Work
+from likely.engines.interruption import Interrupted
+from likely.engines.loading import load
+from likely.engines.local.tree_engine import TreeEngine
 from likely.engines.local.weights import Weights
-from likely.engines.transformers import TransformersPasses
-from likely.models import language_model
+from likely.engines.softmax import ROWS_TOGETHER
+from likely.engines.transformers import TransformersEngine
 from likely.models.reporting import ModelError
+from likely.prediction.question import Passage, Scores, distributions_after
 from likely.text.vocabulary import TokenIds
-from unit.tiny import change_config, recompute, save_model
+from oracle import score_row_by_row
+from tiny_models import change_config, recompute, save_model
 
 Make = Callable[[Path], Path]
 
@@ -137,12 +143,18 @@ def sequences() -> list[TokenIds]:
     return [*found, (5, *base), base, (*base[:20], 11, 12)]
 
 
-def assert_agrees(model: CausalLanguageModel, folder: Path) -> None:
+def rows_of(
+    engine: Engine, prefixes: list[TokenIds], work: Work = NOBODY
+) -> list[NDArray[np.float32]]:
+    return [row.log_probabilities() for row in engine.distributions(prefixes, work)]
+
+
+def assert_agrees(engine: Engine, folder: Path) -> None:
     asked = sequences()
     expected = recompute(folder, asked)
-    found = [model.log_probabilities([sequence])[0] for sequence in asked]
-    model.clear()
-    found_together = model.log_probabilities(asked)
+    found = [rows_of(engine, [sequence])[0] for sequence in asked]
+    engine.clear()
+    found_together = rows_of(engine, asked)
     for rows in (found, found_together):
         for row, truth in zip(rows, expected, strict=True):
             assert row.dtype == np.float32
@@ -153,33 +165,33 @@ def assert_agrees(model: CausalLanguageModel, folder: Path) -> None:
 @pytest.mark.parametrize("kind", OURS)
 def test_our_passes_are_those_of_transformers(kind: str, tmp_path: Path) -> None:
     folder = OURS[kind](tmp_path)
-    model = load(folder, name="tiny", device="cpu")
-    assert isinstance(model._passes, TreePasses)
-    assert_agrees(model, folder)
+    engine = load(folder, name="tiny", device="cpu")
+    assert isinstance(engine, TreeEngine)
+    assert_agrees(engine, folder)
 
 
 @pytest.mark.parametrize("kind", THEIRS)
 def test_other_architectures_are_left_to_transformers(kind: str, tmp_path: Path) -> None:
     folder = THEIRS[kind](tmp_path)
-    model = load(folder, name="tiny", device="cpu")
-    assert isinstance(model._passes, TransformersPasses)
-    assert_agrees(model, folder)
+    engine = load(folder, name="tiny", device="cpu")
+    assert isinstance(engine, TransformersEngine)
+    assert_agrees(engine, folder)
 
 
 def test_transformers_computes_only_what_is_new(tmp_path: Path) -> None:
-    model = load(THEIRS["gpt-neox"](tmp_path), name="tiny", device="cpu")
+    engine = load(THEIRS["gpt-neox"](tmp_path), name="tiny", device="cpu")
     sequence = tuple(range(1, 31))
-    before = model.rows_computed
-    model.log_probabilities([sequence])
-    assert model.rows_computed - before == 30
-    model.log_probabilities([(*sequence, 4)])
-    model.log_probabilities([(*sequence[:20], 5)])
-    assert model.rows_computed - before == 32
+    before = engine.rows_computed
+    rows_of(engine, [sequence])
+    assert engine.rows_computed - before == 30
+    rows_of(engine, [(*sequence, 4)])
+    rows_of(engine, [(*sequence[:20], 5)])
+    assert engine.rows_computed - before == 32
 
 
 def test_poll_is_asked_before_each_layer_and_may_end_the_work(tmp_path: Path) -> None:
     folder = OURS["llama"](tmp_path)
-    model = load(folder, name="tiny", device="cpu")
+    engine = load(folder, name="tiny", device="cpu")
 
     class StaleError(Exception):
         pass
@@ -187,11 +199,9 @@ def test_poll_is_asked_before_each_layer_and_may_end_the_work(tmp_path: Path) ->
     def stale() -> None:
         raise StaleError
 
-    model.poll = stale
     with pytest.raises(StaleError):
-        model.log_probabilities([(1, 2, 3)])
-    model.poll = lambda: None
-    assert_agrees(model, folder)
+        rows_of(engine, [(1, 2, 3)], Work("a", stale))
+    assert_agrees(engine, folder)
 
 
 # Rows.
@@ -203,46 +213,47 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_rows_come_in_the_order_asked_and_are_distributions(tiny: Path) -> None:
-    model = load(tiny, name="tiny", device="cpu")
-    once = model.log_probabilities([(1,), (2, 3), (1,), (4,)])
-    again = model.log_probabilities([(4,), (1,), (2, 3)])
+    engine = load(tiny, name="tiny", device="cpu")
+    once = rows_of(engine, [(1,), (2, 3), (1,), (4,)])
+    again = rows_of(engine, [(4,), (1,), (2, 3)])
     assert [row.tobytes() for row in again] == [once[i].tobytes() for i in (3, 0, 1)]
     for row in once:
-        assert row.shape == (len(model.vocabulary),)
+        assert row.shape == (len(engine.model.vocabulary),)
         assert not row.flags.writeable
         assert math.fsum(np.exp(row.astype(np.float64))) == pytest.approx(1, abs=1e-6)
 
 
 def test_a_row_is_computed_once_and_known_from_then_on(tiny: Path) -> None:
-    model = load(tiny, name="tiny", device="cpu")
-    assert not model.knows((1, 2))
-    model.log_probabilities([(1, 2)])
-    before = model.rows_computed
-    assert model.knows((1, 2))
-    assert not model.knows((1,))
-    model.log_probabilities([(1, 2), (1,)])
-    assert model.rows_computed == before
-    model.release(None)
-    assert not model.knows((1, 2))
+    engine = load(tiny, name="tiny", device="cpu")
+    driver = Driver(engine)
+    assert driver.at_hand((1, 2)) is None
+    driver.answer(distributions_after([(1, 2)]))
+    before = engine.rows_computed
+    assert driver.at_hand((1, 2)) is not None
+    assert driver.at_hand((1,)) is None
+    driver.answer(distributions_after([(1, 2), (1,)]))
+    assert engine.rows_computed == before
+    driver.release(None)
+    assert driver.at_hand((1, 2)) is None
+    driver.answer(distributions_after([(1, 2)]))
+    assert engine.rows_computed == before + 2
 
 
-def test_rows_are_forgotten_before_they_fill_the_memory(
-    tiny: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(language_model, "_ROWS_BYTES", 40 * 4 * 477)
-    model = load(tiny, name="tiny", device="cpu")
+def test_rows_are_forgotten_before_they_fill_the_memory(tiny: Path) -> None:
+    driver = Driver(load(tiny, name="tiny", device="cpu"), kept_bytes=40 * 4 * 477)
     asked = [(i, j) for i in range(10) for j in range(10)]
-    rows = model.log_probabilities(asked)
+    rows = driver.answer(distributions_after(asked))
     assert len(rows) == 100
-    known = [sequence for sequence in asked if model.knows(sequence)]
+    known = [sequence for sequence in asked if driver.at_hand(sequence)]
     assert known == asked[-40:]
 
 
 def test_the_separator_is_what_stood_between_documents(tiny: Path, tmp_path: Path) -> None:
-    model = load(tiny, name="tiny", device="cpu")
+    engine = load(tiny, name="tiny", device="cpu")
+    model = engine.model
     assert model.separator == model.vocabulary.id_of("<|endoftext|>")
     assert model.name == "tiny"
-    assert model.description == "tiny · cpu · float32"
+    assert engine.description == "tiny · cpu · float32"
     assert model.max_tokens == 128
 
 
@@ -263,7 +274,148 @@ def test_without_an_end_of_text_the_configuration_names_the_separator(
     change_config(tmp_path, **config)
     path = tmp_path / "tokenizer.json"
     path.write_text(path.read_text().replace("<|endoftext|>", "<sep>"))
-    assert load(tmp_path, name="tiny", device="cpu").separator == separator
+    assert load(tmp_path, name="tiny", device="cpu").model.separator == separator
+
+
+# Scores.
+
+SCORED = [
+    *("llama with grouped queries", "gpt2", "gpt-neox", "llama with scaled rotations"),
+    *("bloom", "mamba"),
+]
+LONG = tuple(random.Random(7).randrange(400) for _ in range(125))
+CASES = {
+    "from the second token on": (LONG[:40], 1),
+    "the end alone": (LONG[:40], 39),
+    "nothing but what comes next": (LONG[:40], 40),
+    "longer than a chunk": (LONG, 1),
+    "in the middle of a chunk": (LONG, 30),
+    "as much as a chunk": (LONG[: ROWS_TOGETHER + 4], 5),
+    "one more than a chunk": (LONG[: ROWS_TOGETHER + 5], 5),
+}
+
+
+def passage(engine: Engine, tokens: TokenIds, start: int, top: int = 5) -> Passage:
+    sets = np.zeros((3, len(engine.model.vocabulary)), np.float32)
+    sets[0] = 1
+    sets[1, ::3] = 1
+    return Passage(tokens, start, top, sets)
+
+
+def assert_scored(found: Scores, expected: Scores) -> None:
+    assert np.abs(found.logprobs - expected.logprobs).max(initial=0) < 1e-4
+    assert np.abs(found.entropies - expected.entropies).max(initial=0) < 1e-3
+    assert np.abs(found.top_logprobs - expected.top_logprobs).max(initial=0) < 1e-4
+    assert np.abs(found.set_probabilities - expected.set_probabilities).max() < 1e-5
+    assert np.array_equal(found.ranks, expected.ranks)
+    assert np.array_equal(found.top_ids, expected.top_ids)
+    assert not found.unknown_mass.any()
+    for name in Scores.__slots__:
+        one, other = getattr(found, name), getattr(expected, name)
+        assert (one.shape, one.dtype) == (other.shape, other.dtype)
+
+
+@pytest.fixture(scope="module", params=SCORED)
+def scored(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Engine, Path]:
+    folder = (OURS | THEIRS)[request.param](tmp_path_factory.mktemp("scored"))
+    return load(folder, name="tiny", device="cpu"), folder
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_scores_are_those_of_rows_computed_one_by_one(
+    case: str, scored: tuple[Engine, Path]
+) -> None:
+    engine, folder = scored
+    tokens, start = CASES[case]
+    asked = passage(engine, tokens, start)
+    prefixes = [tokens[:end] for end in range(start, len(tokens) + 1)]
+    rows = dict(zip(prefixes, recompute(folder, prefixes), strict=True))
+    engine.clear()
+    for _ in range(2):
+        # At first nothing is known of the passage, then all that could be kept of it.
+        found = engine.scores(asked, NOBODY)
+        assert_scored(found, score_row_by_row(asked, rows.__getitem__))
+
+
+@pytest.mark.parametrize("top", [0, 1, 477, 10_000])
+def test_as_many_of_the_likeliest_as_are_wanted(top: int, scored: tuple[Engine, Path]) -> None:
+    engine, _ = scored
+    asked = passage(engine, LONG[:8], 5, top)
+    rows = {prefix: rows_of(engine, [prefix])[0] for prefix in (LONG[:n] for n in range(5, 9))}
+    found = engine.scores(asked, NOBODY)
+    assert found.top_ids.shape == (3, min(top, 477))
+    assert_scored(found, score_row_by_row(asked, rows.__getitem__))
+
+
+def test_scoring_may_be_interrupted_at_any_moment(scored: tuple[Engine, Path]) -> None:
+    engine, _ = scored
+    asked = passage(engine, LONG, 30)
+    engine.clear()
+    expected = engine.scores(asked, NOBODY)
+    engine.clear()
+    interruptions = 0
+    polls = 0
+
+    def poll() -> None:
+        nonlocal interruptions, polls
+        polls += 1
+        # Each attempt gets a little further.
+        if polls > interruptions:
+            polls = 0
+            interruptions += 1
+            raise Interrupted
+
+    while True:
+        try:
+            found = engine.scores(asked, Work("a", poll))
+            break
+        except Interrupted:
+            assert_agrees_on(engine, LONG[:20])
+    assert interruptions > 1
+    assert_scored(found, expected)
+
+
+def assert_agrees_on(engine: Engine, prefix: TokenIds) -> None:
+    """Whatever was interrupted, rows are what they are."""
+    (row,) = rows_of(engine, [prefix])
+    assert math.fsum(np.exp(row.astype(np.float64))) == pytest.approx(1, abs=1e-5)
+
+
+def test_an_interrupted_passage_goes_on_where_it_was(tmp_path: Path) -> None:
+    engine = load(OURS["llama"](tmp_path), name="tiny", device="cpu")
+    before, left = engine.rows_computed, 3
+
+    def poll() -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise Interrupted
+
+    # Two layers of the first chunk, then the second chunk's first.
+    with pytest.raises(Interrupted):
+        engine.scores(passage(engine, LONG, 1), Work("a", poll))
+    assert engine.rows_computed - before == 64
+    engine.scores(passage(engine, LONG, 1), NOBODY)
+    assert engine.rows_computed - before == len(LONG)
+
+
+def test_equally_likely_tokens_come_in_the_order_of_their_ids(tmp_path: Path) -> None:
+    folder = OURS["llama with tied embeddings"](tmp_path)
+
+    def make_alike(tensors: dict[str, torch.Tensor]) -> None:
+        weights = tensors["model.embed_tokens.weight"]
+        weights[10:300:7] = weights[3]
+
+    change_weights(folder, make_alike)
+    engine = load(folder, name="tiny", device="cpu")
+    for top in (1, 5, 40, 300):
+        asked = passage(engine, LONG[:12], 1, top)
+        rows = {LONG[:n]: rows_of(engine, [LONG[:n]])[0] for n in range(1, 13)}
+        found = engine.scores(asked, NOBODY)
+        expected = score_row_by_row(asked, rows.__getitem__)
+        assert np.array_equal(found.top_ids, expected.top_ids)
 
 
 # What can be wrong.

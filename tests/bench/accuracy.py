@@ -17,6 +17,7 @@ import argparse
 import json
 import math
 import random
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,12 +26,16 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from asking import log_probability, logs_after
 from likely.engines.engine import Driver
 from likely.engines.loading import load
 from likely.models.sources import locate
 from likely.prediction.covering import cover_cursor, weigh_covers
 from likely.prediction.cursor import cursor_candidates
-from likely.prediction.question import Distribution, distributions_after
+from likely.prediction.distribution import most_likely
+from likely.prediction.question import LanguageModel
 from likely.prediction.window import Context, TextBefore, steady_context, steady_reach
 from likely.text.vocabulary import TokenIds
 
@@ -93,38 +98,25 @@ def places(text: str, *, inside: bool) -> list[int]:
     ]
 
 
-def truth_at(driver: Driver, context: Context, after: bytes) -> bytes:
+def truth_at(model: LanguageModel, context: Context, after: bytes) -> bytes:
     """What remains of the canonical token at the cursor."""
-    vocabulary = driver.model.vocabulary
     position, end = len(context.data), 0
-    for token in vocabulary.encode(context.data + after):
-        end += len(vocabulary.token_bytes(token))
+    for token in model.vocabulary.encode(context.data + after):
+        end += len(model.vocabulary.token_bytes(token))
         if end > position:
             return (context.data + after)[position:end]
     raise ValueError("the text ends at the cursor")
 
 
-def after(driver: Driver, *prefixes: TokenIds) -> Sequence[Distribution]:
-    """The distributions after prefixes."""
-    return driver.answer(distributions_after(prefixes))
-
-
 def spelled(driver: Driver, before: TokenIds, data: bytes) -> float:
     """log P of the tokens of `data`, one after another."""
-    return along(driver, before, driver.model.vocabulary.encode(data))
-
-
-def along(driver: Driver, before: TokenIds, tokens: TokenIds) -> float:
-    """log P of tokens, one after another."""
-    rows = after(driver, *(before + tokens[:place] for place in range(len(tokens))))
-    return sum(row.log_probability(token) for row, token in zip(rows, tokens, strict=True))
+    return log_probability(driver, before, driver.model.vocabulary.encode(data))
 
 
 def raw(driver: Driver, context: Context, truth: bytes) -> Guess:
-    vocabulary = driver.model.vocabulary
-    tokens = context.head + vocabulary.encode(context.data)
-    (row,) = after(driver, tokens)
-    found = [vocabulary.token_bytes(i) for i in row.top(TOP)]
+    tokens = context.head + driver.model.vocabulary.encode(context.data)
+    row = logs_after(driver, tokens)
+    found = [driver.model.vocabulary.token_bytes(i) for i in most_likely(row, TOP)]
     return Guess(found, spelled(driver, tokens, truth))
 
 
@@ -133,19 +125,15 @@ def healed(driver: Driver, context: Context, truth: bytes) -> Guess:
     *base, last = context.head + vocabulary.encode(context.data)
     typed = vocabulary.token_bytes(last)
     before = tuple(base)
-    row, next_row = after(driver, before, (*before, last))
+    row, after = logs_after(driver, before), logs_after(driver, (*before, last))
     ids = vocabulary.starting_with(typed)
-    logs = row.log_probabilities(ids).astype(np.float64)
-    logs -= np.logaddexp.reduce(logs)
-    scored = {
-        vocabulary.token_bytes(i)[len(typed) :]: float(log)
-        for i, log in zip(ids.tolist(), logs, strict=True)
-    }
+    total = float(np.logaddexp.reduce(row[ids].astype(np.float64)))
+    scored = {vocabulary.token_bytes(i)[len(typed) :]: float(row[i]) - total for i in ids.tolist()}
     boundary = scored.pop(b"")
     exact = scored.get(truth, -math.inf)
-    for i in next_row.top(TOP):
+    for i in most_likely(after, TOP):
         data = vocabulary.token_bytes(i)
-        together = boundary + next_row.log_probability(i)
+        together = boundary + float(after[i])
         scored[data] = float(np.logaddexp(scored.get(data, -math.inf), together))
     apart = boundary + spelled(driver, (*before, last), truth)
     best = sorted(scored, key=lambda data: -scored[data])[:TOP]
@@ -158,7 +146,7 @@ def exact(driver: Driver, context: Context, truth: bytes) -> Guess:
     found, _ = driver.answer(cursor_candidates(covered, distribution, TOP))
     whole = driver.model.vocabulary.encode(context.data + truth)
     tokens = whole[len(covered.prefix) - len(covered.context.head) :]
-    total = along(driver, covered.prefix, tokens)
+    total = log_probability(driver, covered.prefix, tokens)
     return Guess([c.insertion for c in found], total - distribution.log_total)
 
 
@@ -180,7 +168,7 @@ def tallies(driver: Driver, positions: int, seed: int) -> Iterator[tuple[str, st
                 )
                 before = TextBefore(data, len(seen) - len(data))
                 context = steady_context(driver.model, before, CONTEXT_TOKENS, "auto")
-                truth = truth_at(driver, context, text[offset : offset + 200].encode())
+                truth = truth_at(driver.model, context, text[offset : offset + 200].encode())
                 for method in METHODS:
                     guess = {"raw": raw, "healed": healed, "exact": exact}[method]
                     total.by_method[method].add(guess(driver, context, truth), truth)

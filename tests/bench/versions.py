@@ -80,7 +80,7 @@ async def measure(arguments: argparse.Namespace) -> dict[str, Measured]:
     folders = {"this": THIS, "other": arguments.other}
     turns = list(product(range(arguments.rounds), ("prose", "code"), RHYTHMS))
     for number, (turn, name, rhythm) in enumerate(turns):
-        for version in list(measured)[:: -1 if number % 2 else 1]:
+        for version in list(measured)[:: -1 if number // len(RHYTHMS) % 2 else 1]:
             where = [str(folders[version])]
             if arguments.caches:
                 where.append(str(arguments.caches / version))

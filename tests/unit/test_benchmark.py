@@ -259,9 +259,9 @@ def test_a_wheel_has_the_texts_and_no_comparison(tmp_path: Path) -> None:
         names = archive.namelist()
     shipped = {name for name in names if name.startswith("likely/benchmark/")}
     assert {f"likely/benchmark/{name}.txt" for name in TEXTS} <= shipped
-    of_tests = {path.name for path in (ROOT / "tests" / "bench").glob("*.py")}
-    assert {"compare.py", "plain_transformers.py"} <= of_tests
-    assert not [name for name in names if Path(name).name in of_tests]
+    scripts = {path.name for path in (ROOT / "tests" / "bench").glob("*.py")}
+    assert {"compare.py", "plain_transformers.py"} <= scripts
+    assert not [name for name in names if Path(name).name in scripts]
     assert {name.split("/")[0] for name in names} == {
         "likely",
         next(name.split("/")[0] for name in names if name.endswith("dist-info/METADATA")),

@@ -115,7 +115,7 @@ async def test_what_a_model_is_called_is_live_nowhere() -> None:
         messages = [message.message for message in client.messages]
     async with connected(settings={"model": hostile}, options=options) as client:
         client.open(PHRASE)
-        await eventually(lambda: client.statuses[-1]["state"] == "error")
+        await eventually(lambda: bool(client.statuses) and client.statuses[-1]["state"] == "error")
         titles: list[str] = []
         for bar in client.progress_reports.values():
             steps: list[Any] = list(bar)

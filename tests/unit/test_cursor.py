@@ -197,7 +197,7 @@ def all_candidates(style: Style, data: bytes, negligible: float) -> tuple[Candid
     return candidates_at(engine(style), at, weighed, ALL, negligible)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(styles, short_texts)
 @example(GPT2_ALL, "\n\n")
 @example(GPT2_ALL, "a ")
@@ -224,7 +224,7 @@ def test_candidates_are_all_continuations_with_their_probabilities(style: Style,
     assert math.fsum(candidate.probability for candidate in candidates) <= 1 + 1e-9
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(styles, short_texts, st.sampled_from([1, 3, 10]))
 @example(GPT2_ALL, "a ", 3)
 @example(GPT2_ALL, "\n\n", 10)
@@ -247,7 +247,7 @@ def test_a_short_list_holds_the_same_figures_as_a_long_one(style: Style, text: s
             assert insertion in listed
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(styles, texts, st.sampled_from([3.0, 6.0]))
 def test_what_is_negligible_changes_no_probability(style: Style, text: str, spread: float) -> None:
     asked = engine(style, spread)
@@ -291,7 +291,7 @@ def test_an_answer_is_what_it_says(style: Style, text: str, k: int) -> None:
     assert made.before_text == "<|endoftext|>"
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(styles, st.lists(texts, min_size=2, max_size=4))
 def test_the_answer_does_not_depend_on_what_was_asked_before(
     style: Style, asked: list[str]

@@ -22,6 +22,7 @@ export function activate(context: vscode.ExtensionContext): void {
     item.show(status);
     errors.show(status);
     table.show(status);
+    suggestions.show(status);
   });
   session = current;
   const icon = vscode.Uri.joinPath(context.extensionUri, "client", "media", "icon.png");

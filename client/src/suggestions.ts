@@ -8,6 +8,7 @@
 import * as vscode from "vscode";
 import { ListKeys, setContext } from "./listKeys";
 import { isServed, SCHEMES } from "./session";
+import type { Status } from "./status";
 import { isComposed, isIndentation, isOneWord, isWordCharacter, wordStart } from "./words";
 
 /** The server, while it runs. */
@@ -54,8 +55,9 @@ export class Suggestions implements vscode.CompletionItemProvider, vscode.Dispos
   /** The version of the document and the place that the last list was asked for. */
   #latest: (Place & { readonly version: number }) | undefined;
   #offering: vscode.CancellationTokenSource | undefined;
-  /** Whether the last answer had candidates in it; it has none while a model is loaded. */
+  /** Whether answers have candidates in them, which they have not while a model is loaded. */
   #hasCandidates = false;
+  #state: Status["state"] | undefined;
   /** Whether VS Code has a list open only because of us, whatever else is in it. */
   #isAlone = false;
 
@@ -79,10 +81,15 @@ export class Suggestions implements vscode.CompletionItemProvider, vscode.Dispos
   /** Offers what `source` answers, or nothing any more. */
   connect(source: Source | undefined): void {
     this.#source = source;
-    this.#hasCandidates = false;
     this.#registered = "";
     this.#register();
     if (source === undefined) void this.#keys.closed();
+  }
+
+  /** The answers of a model that has just become ready have candidates, until one has none. */
+  show({ state }: Status): void {
+    if (state === "ready" && this.#state !== "ready") this.#hasCandidates = true;
+    this.#state = state;
   }
 
   /** The list for the cursor, wanted by the user now: command `likely.suggest`. */
@@ -250,8 +257,9 @@ export class Suggestions implements vscode.CompletionItemProvider, vscode.Dispos
     context: vscode.CompletionContext,
     token: vscode.CancellationToken,
   ): Promise<vscode.CompletionList | undefined> {
+    const { version } = document;
     const list = await source.complete(document, position, context, token);
-    if (!token.isCancellationRequested) {
+    if (!token.isCancellationRequested && document.version === version) {
       this.#hasCandidates = list !== undefined && list.items.length > 0;
     }
     return list;

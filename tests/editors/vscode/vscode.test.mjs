@@ -173,6 +173,12 @@ function step(name, ...rest) {
   });
 }
 
+/** What is in the panel with the table; an open notebook has a page of its own. */
+function tablePage() {
+  const outer = 'iframe.webview.ready[src*="extensionId=likely.likely"]';
+  return bench.page.frameLocator(outer).frameLocator("iframe");
+}
+
 /** A list for the text as it stands now: the one before may still be in sight. */
 async function freshList(condition) {
   await bench.press("Escape");
@@ -278,10 +284,7 @@ step("hovering over a word shows its probability and surprisal", async () => {
 
 step("the next-token table follows the cursor", async () => {
   await bench.command("Likely: Next-Token Table at Cursor");
-  const table = bench.page
-    .frameLocator("iframe.webview.ready")
-    .frameLocator("iframe")
-    .locator("table");
+  const table = tablePage().locator("table");
   await table.waitFor();
   const atEnd = await table.innerText();
   assert.match(atEnd, /\d+\.\d\d%/);
@@ -544,7 +547,7 @@ step("the table follows the state of the server, and offers what helps", async (
   await bench.list(ours);
   await bench.press("Escape");
   await bench.command("Likely: Next-Token Table at Cursor");
-  const page = bench.page.frameLocator("iframe.webview.ready").frameLocator("iframe");
+  const page = tablePage();
   await page.locator("td", { hasText: /^The$/ }).waitFor();
   assert.equal(await page.locator("td .typed").first().innerText(), "Th");
   await bench.inBothThemes("19-table-in-a-word");
@@ -596,7 +599,7 @@ step("what a model's files say becomes no link and runs no command", async () =>
   await message.getByRole("button", { name: "Show Log" }).click();
   await bench.page.locator(".output-view", { hasText: "Fix it" }).waitFor();
   await bench.command("View: Toggle Panel Visibility");
-  const page = bench.page.frameLocator("iframe.webview.ready").frameLocator("iframe");
+  const page = tablePage();
   await page.getByText("Fix it").first().waitFor();
   assert.equal(await page.locator("a, b").count(), 0);
   assert.equal(await bench.page.locator(".terminal").count(), 0);

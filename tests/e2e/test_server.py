@@ -122,7 +122,7 @@ async def test_what_a_model_is_called_is_live_nowhere(told: bool) -> None:
             titles += [
                 step.title for step in steps if isinstance(step, types.WorkDoneProgressBegin)
             ]
-        shown = [*titles, *messages]
+        shown = [*titles, *(message.message for message in client.messages)]
         shown += [status[name] for status in client.statuses for name in ("model", "message")]
         assert any("Fix it" in text for text in shown)
         for text in shown:

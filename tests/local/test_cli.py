@@ -489,8 +489,8 @@ def test_the_function_keeps_the_model_between_calls(
         ({"k": True}, TypeError, "k must be an int of at least 1, not True"),
         ({"k": None}, TypeError, "k must be an int"),
         ({"k": 10**6}, ValueError, "k must be an int from 1 to 304, not 1000000"),
-        ({"mode": "Exact"}, ValueError, "mode must be one of 'raw', 'exact', not 'Exact'"),
-        ({"mode": None}, TypeError, "mode must be one of 'raw', 'exact', not None"),
+        ({"mode": "Exact"}, ValueError, "mode must be one of 'exact', 'raw', not 'Exact'"),
+        ({"mode": None}, TypeError, "mode must be one of 'exact', 'raw', not None"),
         (
             {"document_start": "x"},
             ValueError,

@@ -39,7 +39,8 @@ def load(
     where = _device(device)
     dtype = torch.float32 if where.type == "cpu" else _accelerator_dtype(where)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    description = f"{name} · {where.type} · {str(dtype).removeprefix('torch.')}"
+    precision = str(dtype).removeprefix("torch.")
+    description = f"{name} · {where.type} · {precision}"
     progress(f"Loading {name}", None)
 
     def check(weights: Iterable[tuple[str, Tensor]]) -> None:
@@ -61,7 +62,7 @@ def load(
         engine = TransformersEngine(model, modules, description=description, threads=threads)
     # The first pass sets up threads and kernels and takes several times as long as the next.
     progress(f"Warming up {name}", None)
-    _warm_up(engine, folder)
+    _warm_up(engine, folder, f"in {precision} on {where.type}")
     return engine
 
 
@@ -129,7 +130,7 @@ def _model(
     return LanguageModel(name, vocabulary, max_tokens, _separator(vocabulary, config))
 
 
-def _warm_up(engine: Engine, folder: Path) -> None:
+def _warm_up(engine: Engine, folder: Path, where: str) -> None:
     """Make a first pass, and see that it gives figures. Raises ModelError."""
     vocabulary = engine.model.vocabulary
     try:
@@ -141,8 +142,8 @@ def _warm_up(engine: Engine, folder: Path) -> None:
         raise _misfit(folder, ValueError(f"{len(row):,} logits for {len(vocabulary):,} tokens"))
     if np.isnan(row).any():
         raise ModelError(
-            f"{engine.description} gives no probabilities here; set `likely.device` to cpu, or"
-            " choose another model"
+            f"{engine.model.name} gives no probabilities here, {where}; set `likely.device` to"
+            " cpu, or choose another model"
         )
     engine.clear()
 

@@ -50,14 +50,15 @@ CONTEXT_TOKENS = 256
 
 def text_before(text: str) -> TextBefore:
     data = text.encode()
-    start = max(0, len(data) - reach(CONTEXT_TOKENS))
+    start = max(0, len(data) - reach(2 * CONTEXT_TOKENS))
     while start < len(data) and data[start] & 0xC0 == 0x80:
         start += 1
     return TextBefore(data[start:], start)
 
 
 def predict(driver: Driver, text: str, k: int = 10) -> Prediction:
-    options = CursorOptions(k=k, mode="exact", context_tokens=CONTEXT_TOKENS)
+    # The window of somebody who types stays put.
+    options = CursorOptions(k=k, mode="exact", context_tokens=CONTEXT_TOKENS, steady=True)
     return driver.answer(predict_at_cursor(driver.model, text_before(text), options))
 
 

@@ -4,14 +4,14 @@ import sys
 
 import click
 
-from likely.cli.model_options import DEFAULT_MODEL
+from likely.cli.model_options import DEFAULT_MODEL, DEVICES
 from likely.cli.saying import FAILED
 from likely.text.escaping import line
 
 
 @click.command()
 @click.option("--model", default=DEFAULT_MODEL, show_default=True, metavar="MODEL")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto")
+@click.option("--device", type=click.Choice(DEVICES), default="auto")
 @click.option("--threads", type=click.IntRange(1, 1024), metavar="N")
 def doctor(model: str, device: str, threads: int | None) -> None:
     """Report versions, device, cache and model, and say what is wrong."""

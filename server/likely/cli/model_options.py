@@ -1,11 +1,14 @@
 """Options of every command that runs a model."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import click
 
+from likely.settings import Device
+
 DEFAULT_MODEL = "smollm2-135m"
+DEVICES = get_args(Device)
 
 Command = Callable[..., Any]
 
@@ -24,7 +27,7 @@ def model_options(command: Command) -> Command:
         click.option("--offline", is_flag=True, help="Use only what is on this machine."),
         click.option(
             "--device",
-            type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+            type=click.Choice(DEVICES),
             default="auto",
             show_default=True,
             help="Where the model runs.",

@@ -73,17 +73,16 @@ class Registrations:
         if options is not None:
             self._registered[method] = options
             new = types.RegistrationParams(
-                [types.Registration(f"likely:{method}", method, _registration(method, options))]
+                [types.Registration(f"likely:{method}", method, _registration(options))]
             )
             self._protocol.send_request(types.CLIENT_REGISTER_CAPABILITY, new)
 
 
-def _registration(method: str, options: object) -> object:
+def _registration(options: object) -> object:
     """Options in the form in which they are registered."""
     if isinstance(options, types.CompletionOptions):
         return types.CompletionRegistrationOptions(
             trigger_characters=options.trigger_characters,
             resolve_provider=options.resolve_provider,
         )
-    del method
     return options

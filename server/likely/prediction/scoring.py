@@ -16,6 +16,7 @@ from likely.prediction.window import (
     reading_context,
     stand_in,
 )
+from likely.text.utf8 import is_inside
 from likely.text.vocabulary import TokenIds, Vocabulary
 
 _LOOK_BEYOND = 512
@@ -146,9 +147,9 @@ def _find(vocabulary: Vocabulary, context: Context, text: bytes, position: int) 
         return None
     first = last
     # Half a character begins or ends here, or a token whose character ends with a later one.
-    while first and (_is_inside(text, starts[first]) or starts[first - 1] == starts[first]):
+    while first and (is_inside(text, starts[first]) or starts[first - 1] == starts[first]):
         first -= 1
-    while last < len(tokens) - 1 and _is_inside(text, ends[last]):
+    while last < len(tokens) - 1 and is_inside(text, ends[last]):
         last += 1
     return _Place(
         preceding=tokens[:first],
@@ -156,7 +157,3 @@ def _find(vocabulary: Vocabulary, context: Context, text: bytes, position: int) 
         start=context.start + starts[first],
         end=context.start + ends[last],
     )
-
-
-def _is_inside(text: bytes, offset: int) -> bool:
-    return offset < len(text) and text[offset] & 0xC0 == 0x80

@@ -13,6 +13,7 @@ from functools import lru_cache
 
 from likely.prediction.options import DocumentStart
 from likely.prediction.question import LanguageModel
+from likely.text.utf8 import is_inside
 from likely.text.vocabulary import TokenIds, Vocabulary
 
 MIN_CONTEXT_TOKENS = 16
@@ -274,7 +275,7 @@ def _earliest(tail: _Tail, least: int, room: int, ahead: int) -> int:
             return tail.offset + found
     starts = tail.starts
     for place in range(bisect_left(starts, first), len(starts)):
-        if not _is_inside(tail.data, starts[place]):
+        if not is_inside(tail.data, starts[place]):
             return tail.offset + starts[place]
     return tail.offset + len(tail.data)
 
@@ -291,7 +292,7 @@ def _move_back(tail: _Tail, place: int, near: int) -> int:
                 return kind[-1]
     starts = tail.starts
     for number in range(bisect_right(starts, place) - 1, -1, -1):
-        if not _is_inside(data, starts[number]):
+        if not is_inside(data, starts[number]):
             return starts[number]
     return 0
 
@@ -334,7 +335,7 @@ def _tokens(vocabulary: Vocabulary, data: bytes) -> tuple[TokenIds, tuple[int, .
 
 def _is_own(vocabulary: Vocabulary, data: bytes, tokens: TokenIds, start: int) -> bool:
     """Whether the text from `start` on is tokenized alike, whatever stands before it."""
-    if start < len(data) and _is_inside(data, start):
+    if start < len(data) and is_inside(data, start):
         return False
     end = _character_start(data, min(len(data), start + _ALIKE))
     alone = vocabulary.encode(data[start:end])
@@ -344,11 +345,6 @@ def _is_own(vocabulary: Vocabulary, data: bytes, tokens: TokenIds, start: int) -
 
 def _character_start(data: bytes, offset: int) -> int:
     """The start of the character at `offset`."""
-    while 0 < offset < len(data) and _is_inside(data, offset):
+    while 0 < offset < len(data) and is_inside(data, offset):
         offset -= 1
     return offset
-
-
-def _is_inside(data: bytes, offset: int) -> bool:
-    """Whether byte `offset` continues a character."""
-    return data[offset] & 0xC0 == 0x80

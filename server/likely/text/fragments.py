@@ -17,6 +17,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from likely.text.utf8 import is_inside
 from likely.text.vocabulary import Ids, TokenIds, Vocabulary, is_whole
 
 MAX_FRAGMENT = 2048
@@ -144,7 +145,7 @@ class Fragments:
         if i == 0:
             return ((),)
         whole = i
-        while not _is_boundary(text, whole):
+        while is_inside(text, whole):
             whole += 1
         seen = text[:whole].decode()
         return tuple(dict.fromkeys(self._merge_cut(seen, ends, i) for ends in self._readings(seen)))
@@ -317,11 +318,6 @@ class Fragments:
 
 def _combines(character: str) -> bool:
     return unicodedata.category(character)[0] == "M"
-
-
-def _is_boundary(text: bytes, i: int) -> bool:
-    """Whether a character starts or the text ends at byte `i`."""
-    return i >= len(text) or (text[i] & 0xC0) != 0x80
 
 
 @lru_cache(maxsize=1024)
